@@ -1,0 +1,203 @@
+package vswitch
+
+import (
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"vnetkit/switch/frame"
+	"vnetkit/switch/link"
+)
+
+// Limits of what can be configured.
+const (
+	MaxPorts      = 32767                 // highest port number
+	MinMTU        = 68                    // least MTU of a port, bytes (RFC 791)
+	MaxFDBSize    = 1 << 20               // highest cap of the forwarding table, entries
+	MinAgeing     = 1 * time.Second       // least and
+	MaxAgeing     = 1000000 * time.Second // greatest ageing time (IEEE 802.1Q-2018, table 8-6)
+	maxNameLen    = 64                    // bytes in a port's name
+	defaultAgeing = 300 * time.Second
+	defaultFDB    = 65536
+)
+
+// Options configures a Switch. The zero value works.
+type Options struct {
+	Kinds   []link.Kind   // what Add understands
+	Default PortConfig    // settings of a port whose spec says nothing
+	Ageing  time.Duration // learned addresses not seen for this long are forgotten; 0: 300 s
+	FDBSize int           // cap of the forwarding table, entries; 0: 65,536
+	Hub     bool          // flood everything, as a hub does
+	Workers int           // threads that carry frames; 0: half as many as CPUs, at most 8
+	Spin    time.Duration // how long a worker looks for news before it sleeps, while news comes that fast
+	Log     *slog.Logger  // nil: discard
+}
+
+// PortConfig is what an admin sets on a port.
+//
+// The VLAN of a frame that comes in without a tag, or with a priority tag, is
+// the PVID. A tagged frame belongs to the VLAN of its tag if the port is a
+// member of it. On the way out, frames of the PVID go untagged and frames of
+// the VLANs in Tagged go tagged. When Tagged is every VLAN (the default) tags
+// pass untouched: a frame that came in with the PVID's own tag keeps it.
+type PortConfig struct {
+	ID   int       // number, 1..MaxPorts; 0: the lowest that is free
+	Name string    // "": "port" and the number
+	PVID frame.VID // VLAN of untagged frames; 0: 1
+	// Tagged are the VLANs whose frames the port sends and takes with a tag.
+	// nil: all if PVID was left 0 too, else none.
+	Tagged *frame.VIDSet
+	// Transparent makes tags payload: all frames belong to the PVID, tags and
+	// all, and reserved link-local addresses pass between transparent ports.
+	Transparent bool
+	Isolated    bool         // exchange no frames with other isolated ports
+	Down        bool         // carry nothing
+	MTU         int          // largest payload in bytes that may leave here; 0: 65,535
+	MACLimit    int          // most addresses learned here; 0: as many as the table holds
+	Mirror      []MirrorFrom // if any, the port only shows copies of what these ports carry
+}
+
+// MirrorFrom is one source of a mirror port.
+type MirrorFrom struct {
+	Port string // name or number; "all": every port
+	In   bool   // frames that come in there, as they came
+	Out  bool   // frames that go out there, as they leave
+}
+
+// String writes m as ParseMirror reads it.
+func (m MirrorFrom) String() string {
+	switch {
+	case m.In && m.Out:
+		return m.Port + ":both"
+	case m.In:
+		return m.Port + ":in"
+	}
+	return m.Port + ":out"
+}
+
+// ParseMirror reads sources joined by plus signs, each PORT, PORT:in, PORT:out
+// or PORT:both (which is the default). "none" and nothing mean no sources.
+func ParseMirror(text string) ([]MirrorFrom, error) {
+	if text == "" || text == "none" {
+		return nil, nil
+	}
+	var list []MirrorFrom
+	for _, part := range strings.Split(text, "+") {
+		port, dir, _ := strings.Cut(part, ":")
+		m := MirrorFrom{Port: port}
+		switch dir {
+		case "", "both":
+			m.In, m.Out = true, true
+		case "in":
+			m.In = true
+		case "out":
+			m.Out = true
+		default:
+			return nil, fmt.Errorf("%w: mirror %q: direction %q is not in, out or both", ErrInvalid, text, dir)
+		}
+		if port == "" {
+			return nil, fmt.Errorf("%w: mirror %q: a port's name is missing", ErrInvalid, text)
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+// PortChange changes settings of a port; nil fields stay as they are.
+type PortChange struct {
+	Name        *string
+	PVID        *frame.VID
+	Tagged      *frame.VIDSet
+	Transparent *bool
+	Isolated    *bool
+	Down        *bool
+	MTU         *int
+	MACLimit    *int
+	Mirror      *[]MirrorFrom
+}
+
+// Change changes settings of the switch; nil fields stay as they are.
+type Change struct {
+	Ageing *time.Duration
+	Hub    *bool
+}
+
+// apply returns c with ch carried out.
+func (c PortConfig) apply(ch PortChange) PortConfig {
+	set(&c.Name, ch.Name)
+	set(&c.PVID, ch.PVID)
+	if ch.Tagged != nil {
+		c.Tagged = ch.Tagged
+	}
+	set(&c.Transparent, ch.Transparent)
+	set(&c.Isolated, ch.Isolated)
+	set(&c.Down, ch.Down)
+	set(&c.MTU, ch.MTU)
+	set(&c.MACLimit, ch.MACLimit)
+	set(&c.Mirror, ch.Mirror)
+	return c
+}
+
+func set[T any](dst, src *T) {
+	if src != nil {
+		*dst = *src
+	}
+}
+
+// withDefaults fills in what was left open.
+func (c PortConfig) withDefaults() PortConfig {
+	if c.Tagged == nil {
+		tagged := frame.VIDSet{}
+		if c.PVID == 0 {
+			tagged = frame.AllVIDs()
+		}
+		c.Tagged = &tagged
+	}
+	if c.PVID == 0 {
+		c.PVID = 1
+	}
+	if c.MTU == 0 {
+		c.MTU = frame.MaxMTU
+	}
+	return c
+}
+
+// validate checks what can be checked without knowing the other ports.
+func (c PortConfig) validate() error {
+	switch {
+	case c.ID < 0 || c.ID > MaxPorts:
+		return fmt.Errorf("%w: port number %d: want 1 to %d", ErrInvalid, c.ID, MaxPorts)
+	case !c.PVID.Valid():
+		return fmt.Errorf("%w: VLAN %d: want 1 to %d", ErrInvalid, c.PVID, frame.MaxVID)
+	case c.MTU < MinMTU || c.MTU > frame.MaxMTU:
+		return fmt.Errorf("%w: MTU %d: want %d to %d bytes", ErrInvalid, c.MTU, MinMTU, frame.MaxMTU)
+	case c.MACLimit < 0:
+		return fmt.Errorf("%w: MAC limit %d: want 0 (none) or more", ErrInvalid, c.MACLimit)
+	}
+	return checkName(c.Name)
+}
+
+// checkName keeps names apart from numbers and safe to print, to put into a
+// path and to type in a shell.
+func checkName(name string) error {
+	if name == "" {
+		return nil
+	}
+	if len(name) > maxNameLen {
+		return fmt.Errorf("%w: port name of %d bytes: at most %d", ErrInvalid, len(name), maxNameLen)
+	}
+	if _, err := strconv.Atoi(name); err == nil || name == "all" || name == "none" {
+		return fmt.Errorf("%w: port name %q: a number, all and none mean something else", ErrInvalid, name)
+	}
+	for _, r := range name {
+		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.@-", r) {
+			return fmt.Errorf("%w: port name %q: letters, digits and _ . @ - only", ErrInvalid, name)
+		}
+	}
+	if name[0] == '-' {
+		return fmt.Errorf("%w: port name %q: must not start with a dash", ErrInvalid, name)
+	}
+	return nil
+}

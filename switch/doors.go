@@ -1,0 +1,322 @@
+package vswitch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"vnetkit/switch/frame"
+	"vnetkit/switch/link"
+)
+
+// door is an opened Spec: where links come from.
+//
+// A listening Source without a port number or name in its Spec makes a port for
+// each client, and takes it away when the client leaves. Any other fills one
+// port that stays, with one link after another.
+type door struct {
+	sw     *Switch
+	spec   link.Spec
+	cfg    PortConfig
+	src    link.Source
+	port   *Port         // nil: each link gets a port of its own
+	taken  chan struct{} // holds a token while port has a link
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// Added is what a Spec has become: a port, or a door that makes ports.
+type Added struct {
+	Port *PortInfo
+	Door *DoorInfo
+}
+
+// Add opens a Spec: kind:address[,key=value]... The keys that every kind
+// understands are in commonKeys.
+func (s *Switch) Add(ctx context.Context, text string) (Added, error) {
+	spec, err := link.ParseSpec(text)
+	if err != nil {
+		return Added{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	i := slices.IndexFunc(s.opt.Kinds, func(k link.Kind) bool { return k.Name == spec.Kind })
+	if i < 0 {
+		return Added{}, fmt.Errorf("%w: port %q: unknown kind %q; known kinds: %s", ErrInvalid, text, spec.Kind, s.kindNames())
+	}
+	d := &door{sw: s, spec: spec, cfg: s.opt.Default, taken: make(chan struct{}, 1), ended: make(chan struct{})}
+	rest := spec
+	if err := takeCommon(&rest, &d.cfg); err != nil {
+		return Added{}, fmt.Errorf("port %q: %w", text, err)
+	}
+	if err := d.cfg.withDefaults().validate(); err != nil {
+		return Added{}, fmt.Errorf("port %q: %w", text, err)
+	}
+	d.src, err = s.opt.Kinds[i].Open(ctx, rest, link.Options{Retrying: d.retrying})
+	if err != nil {
+		return Added{}, fmt.Errorf("open port %q: %w", text, err)
+	}
+	added, err := s.openDoor(d)
+	if err != nil {
+		return Added{}, errors.Join(fmt.Errorf("open port %q: %w", text, err), d.src.Close())
+	}
+	return added, nil
+}
+
+func (s *Switch) openDoor(d *door) (Added, error) {
+	var added Added
+	if !d.src.Listening() || d.cfg.ID != 0 || d.cfg.Name != "" {
+		var err error
+		if d.port, err = s.addPort(d.cfg, d.spec); err != nil {
+			return added, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return added, ErrClosed
+	}
+	if d.port != nil {
+		info := d.port.info()
+		added.Port = &info
+	} else {
+		info := d.info()
+		added.Door = &info
+		s.events.add(EventDoorOpened, nil, info.Name)
+	}
+	s.doors = append(s.doors, d)
+	ctx, cancel := context.WithCancel(context.Background())
+	d.cancel = cancel
+	s.tending.Add(1)
+	go d.run(ctx)
+	return added, nil
+}
+
+func (s *Switch) kindNames() string {
+	text := ""
+	for _, k := range s.opt.Kinds {
+		text += " " + k.Name
+	}
+	return text[min(1, len(text)):]
+}
+
+func (d *door) listening() bool { return d.port == nil }
+
+func (d *door) info() DoorInfo {
+	return DoorInfo{Name: d.spec.String(), Kind: d.spec.Kind, Spec: d.spec.String()}
+}
+
+// run plugs in what the Source yields.
+func (d *door) run(ctx context.Context) {
+	defer d.sw.tending.Done()
+	defer close(d.ended)
+	for {
+		if !d.src.Listening() && !d.take(ctx.Done(), nil) { // the link before must be gone
+			return
+		}
+		l, err := d.src.Accept(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				d.sw.log.Error("door is shut", "spec", d.spec.String(), "error", err)
+				d.retrying(err)
+			}
+			return
+		}
+		if d.src.Listening() && d.port != nil && !d.take(ctx.Done(), time.After(patience)) {
+			_ = l.Close()
+			d.sw.log.Warn("client refused", "spec", d.spec.String(), "reason", "the port is in use by another client")
+			continue
+		}
+		if err := d.admit(l); err != nil {
+			d.sw.log.Warn("client refused", "spec", d.spec.String(), "error", err)
+		}
+	}
+}
+
+// patience is how long a client waits for a port in use: the link before may
+// have ended without anyone having noticed yet.
+const patience = time.Second
+
+// take claims the door's port for a link, or gives up at either signal.
+func (d *door) take(done <-chan struct{}, late <-chan time.Time) bool {
+	select {
+	case d.taken <- struct{}{}:
+		return true
+	case <-done:
+	case <-late:
+	}
+	return false
+}
+
+// admit plugs l in, or closes it and says why.
+func (d *door) admit(l link.Link) error {
+	p := d.port
+	if p == nil {
+		var err error
+		if p, err = d.sw.addPort(d.cfg, d.spec); err != nil {
+			_ = l.Close()
+			return err
+		}
+	}
+	if err := d.sw.plugIn(p, l); err != nil {
+		if d.port == nil {
+			d.sw.dropPort(p, err.Error())
+		} else {
+			<-d.taken
+		}
+		return err
+	}
+	d.sw.tending.Add(1)
+	go d.tend(p)
+	return nil
+}
+
+// tend waits for the end of p's link.
+func (d *door) tend(p *Port) {
+	defer d.sw.tending.Done()
+	err := <-p.lost
+	d.sw.unplugged(p, err)
+	if d.port == nil {
+		d.sw.dropPort(p, reasonText(err))
+		return
+	}
+	<-d.taken
+}
+
+// retrying notes why a port has no link yet.
+func (d *door) retrying(err error) {
+	s := d.sw
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := d.port; p != nil && err != nil && p.reason != err.Error() && !p.removed {
+		p.reason = err.Error()
+		s.events.add(EventLinkRetrying, p, p.reason)
+		s.log.Warn("no link yet", "port", p.id, "name", p.name(), "reason", p.reason)
+	}
+}
+
+// close ends the door's Source and waits until it yields nothing more. Links
+// that it yielded stay.
+func (d *door) close() {
+	d.cancel()
+	if err := d.src.Close(); err != nil {
+		d.sw.log.Debug("close door", "spec", d.spec.String(), "error", err)
+	}
+	<-d.ended
+}
+
+// Remove takes a port out of the switch, or shuts a door. A port that a client
+// made by plugging in at a door is unplugged; the client may plug in again.
+func (s *Switch) Remove(ref string) error {
+	s.mu.Lock()
+	p, err := s.find(ref)
+	i := slices.IndexFunc(s.doors, func(d *door) bool {
+		return err == nil && d.port == p || err != nil && d.listening() && d.spec.String() == ref
+	})
+	var d *door
+	if i >= 0 {
+		d = s.doors[i]
+		s.doors = slices.Delete(s.doors, i, i+1)
+		if d.listening() {
+			s.events.add(EventDoorClosed, nil, ref)
+			err = nil
+		}
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if p != nil {
+		s.dropPort(p, errRemoved.Error())
+		s.unplug(p, errRemoved)
+	}
+	if d != nil {
+		d.close()
+	}
+	return nil
+}
+
+var errRemoved = errors.New("removed")
+
+// reasonText is an error in words for an admin.
+func reasonText(err error) string {
+	if errors.Is(err, io.EOF) {
+		return "closed by the other side"
+	}
+	return err.Error()
+}
+
+// commonKeys are the keys that a Spec of any kind may have.
+var commonKeys = map[string]func(*PortConfig, string) error{
+	"id":     func(c *PortConfig, v string) (err error) { c.ID, err = number(v, 1, MaxPorts); return },
+	"name":   func(c *PortConfig, v string) error { c.Name = v; return nil },
+	"vlan":   func(c *PortConfig, v string) (err error) { c.PVID, err = frame.ParseVID(v); return },
+	"tagged": func(c *PortConfig, v string) error { return setTagged(c, v) },
+	"mtu":    func(c *PortConfig, v string) (err error) { c.MTU, err = number(v, MinMTU, frame.MaxMTU); return },
+	"maclimit": func(c *PortConfig, v string) (err error) {
+		c.MACLimit, err = number(v, 0, MaxFDBSize)
+		return
+	},
+	"mirror":      func(c *PortConfig, v string) (err error) { c.Mirror, err = ParseMirror(v); return },
+	"transparent": func(c *PortConfig, v string) (err error) { c.Transparent, err = onOff(v); return },
+	"isolated":    func(c *PortConfig, v string) (err error) { c.Isolated, err = onOff(v); return },
+	"down":        func(c *PortConfig, v string) (err error) { c.Down, err = onOff(v); return },
+}
+
+// takeCommon moves the common keys from a Spec into settings.
+func takeCommon(spec *link.Spec, cfg *PortConfig) error {
+	for key, setKey := range commonKeys {
+		if v, ok := spec.Take(key); ok {
+			if err := setKey(cfg, v); err != nil {
+				return fmt.Errorf("%w: %s=%s: %w", ErrInvalid, key, v, err)
+			}
+		}
+	}
+	return nil
+}
+
+func setTagged(c *PortConfig, v string) error {
+	set, err := frame.ParseVIDSet(v)
+	c.Tagged = &set
+	return err
+}
+
+func number(v string, lo, hi int) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < lo || n > hi {
+		return 0, fmt.Errorf("want a number from %d to %d", lo, hi)
+	}
+	return n, nil
+}
+
+func onOff(v string) (bool, error) {
+	switch v {
+	case "on":
+		return true, nil
+	case "off":
+		return false, nil
+	}
+	return false, errors.New("want on or off")
+}
+
+// ParsePortConfig reads common keys, as they stand behind the address in a Spec.
+func ParsePortConfig(text string) (PortConfig, error) {
+	var cfg PortConfig
+	if text == "" {
+		return cfg, nil
+	}
+	spec, err := link.ParseSpec("default:," + text)
+	if err == nil {
+		err = takeCommon(&spec, &cfg)
+	}
+	if err == nil {
+		err = spec.Done(slices.Collect(maps.Keys(commonKeys))...)
+	}
+	if err != nil {
+		return cfg, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return cfg, nil
+}

@@ -1,0 +1,70 @@
+package vswitch
+
+import "fmt"
+
+// DropReason says why a frame did not get through. Its names are the same in
+// the API, the CLI and the metrics.
+type DropReason uint8
+
+// The reasons, in the order in which a frame meets them. Those up to
+// DropNoReceiver are counted at the port where the frame came in, the others
+// at the port where it would have gone out.
+const (
+	DropRunt DropReason = iota
+	DropPortDown
+	DropMirrorPort
+	DropBadSource
+	DropReserved
+	DropVLAN
+	DropSamePort
+	DropIsolated
+	DropReceiverDown
+	DropNoReceiver
+	DropMTU
+	DropRingFull
+	DropLinkLost
+	numDropReasons
+
+	notDropped DropReason = 0xff
+)
+
+var dropReasons = [numDropReasons]struct{ name, sentence string }{
+	DropRunt:         {"runt", "shorter than an Ethernet header"},
+	DropPortDown:     {"port-down", "the port it came in on is set down"},
+	DropMirrorPort:   {"mirror-port", "the port it came in on only shows mirrored frames"},
+	DropBadSource:    {"bad-source", "its source address is a group address or zero"},
+	DropReserved:     {"reserved", "its destination is a reserved link-local address (01:80:c2:00:00:0x), which only transparent ports pass"},
+	DropVLAN:         {"vlan", "the port it came in on is not a member of its VLAN"},
+	DropSamePort:     {"same-port", "its destination is behind the port it came from"},
+	DropIsolated:     {"isolated", "both ports are isolated"},
+	DropReceiverDown: {"receiver-down", "the port of its destination is down, waits for its link or left the VLAN"},
+	DropNoReceiver:   {"no-receiver", "no other port of its VLAN is up"},
+	DropMTU:          {"mtu", "larger than the MTU of the port it would leave by"},
+	DropRingFull:     {"ring-full", "the receiver reads too slowly and its queue is full"},
+	DropLinkLost:     {"link-lost", "the receiver went away while the frame waited for it"},
+}
+
+// String is r's name.
+func (r DropReason) String() string {
+	if int(r) >= len(dropReasons) {
+		return fmt.Sprintf("drop-reason-%d", uint8(r))
+	}
+	return dropReasons[r].name
+}
+
+// Sentence explains r to a human.
+func (r DropReason) Sentence() string {
+	if int(r) >= len(dropReasons) {
+		return r.String()
+	}
+	return dropReasons[r].sentence
+}
+
+// DropReasons lists all reasons.
+func DropReasons() []DropReason {
+	all := make([]DropReason, numDropReasons)
+	for i := range all {
+		all[i] = DropReason(i)
+	}
+	return all
+}

@@ -1,0 +1,14 @@
+package vswitch
+
+import "errors"
+
+// Errors that callers tell apart. They survive the API: mgmt gives each a code
+// and the client turns the code back into the error.
+var (
+	ErrNoPort     = errors.New("no such port")
+	ErrPortExists = errors.New("port exists already")
+	ErrFull       = errors.New("no port number is free")
+	ErrInvalid    = errors.New("invalid setting")
+	ErrClosed     = errors.New("switch is closed")
+	ErrMissed     = errors.New("events were missed")
+)

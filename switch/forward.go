@@ -1,0 +1,199 @@
+package vswitch
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"vnetkit/switch/fdb"
+	"vnetkit/switch/frame"
+)
+
+// outbox gathers what one batch has for one receiver. Its Refs point into the
+// batch's buffer.
+type outbox struct {
+	to    *view
+	refs  []frame.Ref
+	bytes uint64
+}
+
+// train is a run of neighbouring frames in a batch that have the same addresses
+// and tag, so that one decision serves them all. Traffic comes in trains: what
+// one system call brings is mostly one flow.
+type train struct {
+	refs    []frame.Ref
+	bytes   uint64
+	longest uint32 // frame, in bytes
+}
+
+// forward finds receivers, or a reason to drop, for the frames of a batch that
+// came in by p, and sends what it gathered.
+func (w *worker) forward(p *Port, b *frame.Batch) {
+	top := w.sw.top.Load()
+	if top != w.top {
+		w.useTopology(top)
+	}
+	in := top.get(p.id)
+	if in == nil || in.port != p {
+		return // removed, and this is the last batch
+	}
+	var bytes uint64
+	var drops [numDropReasons]uint64
+	drops[DropRunt] = uint64(b.Runts)
+	for rest := b.Refs; len(rest) > 0; {
+		t := firstTrain(b.Buf, rest)
+		rest = rest[len(t.refs):]
+		bytes += t.bytes
+		for _, id := range in.mirrorIn {
+			if m := top.get(id); m != nil {
+				w.gather(m, b, t, 0)
+			}
+		}
+		v := w.judge(top, in, b.Frame(t.refs[0]))
+		switch v.outcome {
+		case unicast:
+			w.gather(v.to, b, t, v.edit)
+		case flood:
+			if !w.flood(in, b, t, &v) {
+				drops[DropNoReceiver] += uint64(len(t.refs))
+			}
+		case drop:
+			drops[v.reason] += uint64(len(t.refs))
+		}
+	}
+	p.countIn(uint64(len(b.Refs)+b.Runts), bytes, &drops)
+	w.send(b)
+}
+
+// firstTrain is the train at the front of refs.
+func firstTrain(buf []byte, refs []frame.Ref) train {
+	first := refs[0]
+	t := train{bytes: uint64(first.Len), longest: first.Len}
+	n := 1
+	if first.Len >= frame.HeaderLen+frame.TagLen {
+		head := buf[first.Off : first.Off+16 : first.Off+16]
+		x0, y0 := binary.LittleEndian.Uint64(head), binary.LittleEndian.Uint64(head[8:])
+		mask := uint64(1<<48 - 1) // source and type; what follows is payload
+		if frame.Frame(head).Type() == frame.TypeVLAN {
+			mask = 1<<64 - 1
+		}
+		y0 &= mask
+		for ; n < len(refs); n++ {
+			r := refs[n]
+			if r.Len < frame.HeaderLen+frame.TagLen {
+				break
+			}
+			head := buf[r.Off : r.Off+16 : r.Off+16]
+			x, y := binary.LittleEndian.Uint64(head), binary.LittleEndian.Uint64(head[8:])
+			if x != x0 || y&mask != y0 {
+				break
+			}
+			t.bytes += uint64(r.Len)
+			t.longest = max(t.longest, r.Len)
+		}
+	}
+	t.refs = refs[:n]
+	return t
+}
+
+// judge decides on f and learns its source.
+func (w *worker) judge(top *topology, in *view, f frame.Frame) verdict {
+	if len(f) < frame.HeaderLen {
+		return verdict{reason: DropRunt}
+	}
+	v := decide(top, w.sw.fdb, in, f, w.now)
+	if v.learn {
+		w.sw.fdb.Learn(fdb.MakeKey(v.class.vid, f.Src().Uint64()), in.id, w.now)
+	}
+	return v
+}
+
+// flood gathers t for all receivers of its VLAN but the one it came from, and
+// tells whether there were any.
+func (w *worker) flood(in *view, b *frame.Batch, t train, v *verdict) bool {
+	any := false
+	for _, out := range w.receivers(v.class.vid) {
+		if out == in || out.isolated && in.isolated || v.reserved && !out.transparent {
+			continue
+		}
+		w.gather(out, b, t, out.edit(v.class))
+		any = true
+	}
+	return any
+}
+
+// receivers is the flood list of a VLAN in the current topology.
+func (w *worker) receivers(vid frame.VID) []*view {
+	list, ok := w.floods[vid]
+	if !ok {
+		list = w.top.receivers(vid)
+		w.floods[vid] = list
+	}
+	return list
+}
+
+// gather puts t into the outbox of a receiver and of those who watch it.
+func (w *worker) gather(to *view, b *frame.Batch, t train, e frame.Edit) {
+	if int(t.longest) > to.mtu+frame.HeaderLen {
+		w.gatherFitting(to, b, t, e)
+		return
+	}
+	o := &w.out[to.id]
+	n := len(o.refs)
+	if n == 0 {
+		o.to = to
+		w.dirty = append(w.dirty, o)
+	}
+	o.refs = append(o.refs, t.refs...)
+	if e != 0 {
+		for i := range o.refs[n:] {
+			o.refs[n+i].Edit = e
+		}
+	}
+	o.bytes += t.bytes + uint64(len(t.refs)*e.Len(0))
+	for _, id := range to.mirrorOut {
+		if m := w.top.get(id); m != nil {
+			w.gather(m, b, t, e)
+		}
+	}
+}
+
+// gatherFitting is gather where some frame is long: what exceeds the receiver's
+// MTU, tags not counted, is dropped.
+func (w *worker) gatherFitting(to *view, b *frame.Batch, t train, e frame.Edit) {
+	for i, r := range t.refs {
+		if b.Frame(r).Payload() > to.mtu {
+			to.port.drops[DropMTU].Add(1)
+			continue
+		}
+		w.gather(to, b, train{refs: t.refs[i : i+1], bytes: uint64(r.Len)}, e)
+	}
+}
+
+// send hands each receiver its outbox.
+func (w *worker) send(b *frame.Batch) {
+	for i, o := range w.dirty {
+		w.dirty[i] = nil
+		w.tx = frame.Batch{Buf: b.Buf, Refs: o.refs, Prefixed: b.Prefixed}
+		if p := o.to.port; !p.transmit(&w.tx, o.bytes) {
+			w.behind = append(w.behind, p)
+		}
+		if cap(o.refs) > keepRefs && len(o.refs) < cap(o.refs)/8 {
+			o.refs = make([]frame.Ref, 0, cap(o.refs)/2)
+		}
+		o.refs, o.bytes = o.refs[:0], 0
+	}
+	w.dirty = w.dirty[:0]
+}
+
+// keepRefs is the room that an outbox keeps however little is sent to it.
+const keepRefs = 64
+
+// useTopology makes t the topology of what follows. Outboxes are empty between
+// batches, so they can move.
+func (w *worker) useTopology(t *topology) {
+	w.top = t
+	clear(w.floods)
+	if n := len(t.views); n > len(w.out) {
+		w.out = append(w.out, make([]outbox, 1<<bits.Len(uint(n))-len(w.out))...)
+	}
+}

@@ -1,0 +1,99 @@
+package frame
+
+import "encoding/binary"
+
+// PrefixLen is the size of the length that precedes a frame in a Prefixed Batch.
+const PrefixLen = 4
+
+// Batch is a list of frames that lie in one buffer.
+//
+// A Batch that was read is owned by its reader and is good until the next read
+// into it. A Batch that is written is only borrowed for that one call.
+type Batch struct {
+	Buf  []byte
+	Refs []Ref
+
+	// Prefixed promises that each frame's length stands before it in Buf as a
+	// big-endian uint32, which is QEMU's stream framing. A stream can then pass
+	// neighbouring frames on as one piece.
+	Prefixed bool
+
+	// More says that the read was cut short by the room in Buf: there may be
+	// more to read at once.
+	More bool
+
+	// Runts counts frames that were too short to have a header and that the
+	// Link skipped while it read this Batch.
+	Runts int
+}
+
+// Ref says where a frame lies in its Batch's Buf and what is to be done with
+// its VLAN tag when it is written.
+type Ref struct {
+	Off, Len uint32
+	Edit     Edit
+}
+
+// Frame is the view of r's bytes, as they came in.
+func (b *Batch) Frame(r Ref) Frame { return Frame(b.Buf[r.Off : r.Off+r.Len : r.Off+r.Len]) }
+
+// Reset empties b for the next read.
+func (b *Batch) Reset() {
+	b.Refs = b.Refs[:0]
+	b.Prefixed, b.More = false, false
+	b.Runts = 0
+}
+
+// Edit is a change to a frame's outer VLAN tag. The zero Edit leaves the frame
+// as it came. The low 16 bits hold tag control information.
+type Edit uint32
+
+const (
+	editInsert Edit = 1 << 16 // put a tag with this TCI behind the addresses
+	editRemove Edit = 2 << 16 // take the tag off
+	editSet    Edit = 3 << 16 // overwrite the TCI
+	editKind   Edit = 3 << 16
+)
+
+// InsertTag is the Edit that adds a customer tag with this TCI.
+func InsertTag(tci uint16) Edit { return editInsert | Edit(tci) }
+
+// RemoveTag is the Edit that takes the outer tag off.
+func RemoveTag() Edit { return editRemove }
+
+// SetTag is the Edit that overwrites the outer tag's TCI.
+func SetTag(tci uint16) Edit { return editSet | Edit(tci) }
+
+// Len is the length that a frame of n bytes has after e.
+func (e Edit) Len(n int) int {
+	switch e & editKind {
+	case editInsert:
+		return n + TagLen
+	case editRemove:
+		return n - TagLen
+	}
+	return n
+}
+
+// Head appends to dst the first bytes of f as they are after e, and returns
+// how many of f's own bytes that stands for: the whole frame is dst's new bytes
+// followed by f[skip:]. With the zero Edit nothing is appended and skip is 0.
+func (e Edit) Head(dst []byte, f Frame) (head []byte, skip int) {
+	switch e & editKind {
+	case editInsert:
+		dst = append(dst, f[:12]...)
+		return binary.BigEndian.AppendUint32(dst, TypeVLAN<<16|uint32(uint16(e))), 12
+	case editRemove:
+		return append(dst, f[:12]...), 12 + TagLen
+	case editSet:
+		dst = append(dst, f[:12]...)
+		return binary.BigEndian.AppendUint32(dst, TypeVLAN<<16|uint32(uint16(e))), 12 + TagLen
+	}
+	return dst, 0
+}
+
+// Append appends f to dst as it is after e.
+func (e Edit) Append(dst []byte, f Frame) []byte {
+	dst, skip := e.Head(dst, f)
+	return append(dst, f[skip:]...)
+}

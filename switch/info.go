@@ -1,0 +1,74 @@
+package vswitch
+
+import (
+	"time"
+
+	"vnetkit/switch/frame"
+	"vnetkit/switch/link"
+)
+
+// State is what a port is up to.
+type State string
+
+// The states of a port.
+const (
+	StateUp      State = "up"      // carries frames
+	StateDown    State = "down"    // set down by the admin
+	StateWaiting State = "waiting" // has no link (yet, or any more)
+)
+
+// Count counts frames and the bytes in them.
+type Count struct{ Frames, Bytes uint64 }
+
+// PortInfo is a port as it is now.
+type PortInfo struct {
+	Config PortConfig // with every default filled in
+	Kind   string     // as in its spec
+	Spec   string     // what opened it
+	State  State
+	Reason string    // why it waits; "" otherwise
+	Since  time.Time // in this State since
+	Peer   link.Peer // who is plugged in; UID -1 when nobody or unknown
+	Rx, Tx Count     // frames that came in from, and went out to, the link
+	Drops  [numDropReasons]uint64
+	Queue  int // frames that wait for a slow receiver now
+	MACs   int // addresses learned here
+}
+
+// DoorInfo is a place where clients can plug in.
+type DoorInfo struct {
+	Name string // how to remove it: its spec
+	Kind string
+	Spec string
+}
+
+// Info is the switch as it is now.
+type Info struct {
+	Started   time.Time
+	Ports     int
+	Ageing    time.Duration
+	Hub       bool
+	Workers   int
+	FDBSize   int // entries in the forwarding table
+	FDBCap    int
+	Unlearned uint64 // addresses that were not learned because of a limit
+	Doors     []DoorInfo
+	EventSeq  uint64 // number of the latest event
+}
+
+// FDBEntry is an address that the switch knows.
+type FDBEntry struct {
+	VID    frame.VID
+	MAC    frame.MAC
+	Port   int
+	Age    time.Duration // since it was last seen; 0 for static ones
+	Static bool
+}
+
+// FDBFilter selects entries; zero fields select all.
+type FDBFilter struct {
+	Port   string // name or number
+	VID    frame.VID
+	MAC    *frame.MAC
+	Static bool // FlushFDB: static entries too
+}

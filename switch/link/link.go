@@ -1,0 +1,105 @@
+// Package link is the contract between the switch and the things that carry
+// frames: what a port kind implements.
+//
+// A Kind knows how to turn a Spec ("stream:unix:/path,connect=on") into a
+// Source. A Source yields Links: a listening one yields a Link for each client
+// and each becomes a port of its own; any other yields one Link after another
+// for the same port, the next one when the last has died. A Link moves batches
+// of frames and never waits. Waiting is the switch's job: it polls the
+// descriptor that the Link names and calls when there is something to do.
+//
+// That is all a kind has to know. Ports, VLANs, counters, queues and threads
+// belong to the switch. linktest.Run checks a kind against this contract.
+package link
+
+import (
+	"context"
+	"errors"
+
+	"vnetkit/switch/frame"
+)
+
+// ErrFull is what WriteBatch returns when the kernel takes no more for now.
+var ErrFull = errors.New("link is full")
+
+// Link moves frames below a port.
+//
+// ReadBatch and WriteBatch may run at the same time as each other, but the
+// caller makes sure that at most one of each runs, and that neither runs once
+// Close has been called.
+type Link interface {
+	// FD is the descriptor to poll: readable means that ReadBatch has
+	// something to say, writable that WriteBatch can go on after ErrFull. It
+	// stays the same until Close.
+	FD() int
+
+	// ReadBatch reads what is there into b.Buf, at most once around, and
+	// appends a Ref for each whole frame. It never waits: no Refs and no error
+	// means that nothing is there yet. If it did not take all, it sets b.More:
+	// the switch is told of arrivals, not of what was left. The bytes belong to
+	// the caller until its next call; b.Buf is at least MinBuf long. An error
+	// is final: io.EOF when the other side has left, anything else is why the
+	// Link is of no more use. Refs that were appended before an error are good.
+	ReadBatch(b *frame.Batch) error
+
+	// WriteBatch writes b's frames, each after its Edit, and returns how many
+	// it took. It never waits and keeps nothing of b. ErrFull says that the
+	// rest must wait until the descriptor is writable; the Link may then hold
+	// the unwritten end of the last frame it took, and finishes it at the
+	// start of the next call, which may be one with no frames. Any other
+	// error is final.
+	WriteBatch(b *frame.Batch) (n int, err error)
+
+	// Close gives everything back. It is called once.
+	Close() error
+}
+
+// MinBuf is the least room that ReadBatch may count on in b.Buf.
+const MinBuf = 2 * (frame.MaxLen + frame.PrefixLen)
+
+// Peer says who is on the other end of a Link, as far as the kernel vouches
+// for it.
+type Peer struct {
+	PID  int    // 0: unknown
+	UID  int    // -1: unknown
+	Addr string // network address or path, for humans
+}
+
+// Peered is implemented by Links that know who is on the other end.
+type Peered interface {
+	Peer() Peer
+}
+
+// Source yields Links.
+type Source interface {
+	// Accept waits for the next Link. It returns ctx's error when ctx ends and
+	// otherwise fails only when no Link can ever come again.
+	Accept(ctx context.Context) (Link, error)
+
+	// Listening tells whether each Link is another client and so a port of its
+	// own (true), or the next life of one port (false).
+	Listening() bool
+
+	// String is where the Links come from, as a Spec would write it.
+	String() string
+
+	// Close stops the Source and removes what it made. Links that it yielded
+	// live on.
+	Close() error
+}
+
+// Kind is a way to plug into the switch. Kinds are values: main puts them in a
+// list, and help, validation and configuration follow from it.
+type Kind struct {
+	Name string // as in a Spec, before the first colon
+	Help string // usage, one line per form
+	Open func(context.Context, Spec, Options) (Source, error)
+}
+
+// Options is what the switch tells a Kind when it opens a Spec.
+type Options struct {
+	// Retrying is called when a Source that dials could not reach the other
+	// side and will try again, with the reason; and with nil once it could.
+	// It may be nil.
+	Retrying func(error)
+}

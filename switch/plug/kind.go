@@ -1,0 +1,100 @@
+package plug
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"vnetkit/switch/link"
+)
+
+// Stream is the port kind "stream".
+func Stream() link.Kind {
+	return link.Kind{
+		Name: "stream",
+		Help: `stream:unix:PATH[,mode=0660]    QEMU's -netdev stream connects to PATH; each connection is a port
+stream:tcp:[HOST]:PORT           the same over TCP; without a HOST only this machine may connect
+stream:unix:PATH,connect=on      connect to a listening QEMU or switch, and again whenever it comes back
+stream:tcp:HOST:PORT,connect=on`,
+		Open: openStream,
+	}
+}
+
+func openStream(ctx context.Context, spec link.Spec, opt link.Options) (link.Source, error) {
+	addr, err := parseAddress(spec.Addr)
+	if err != nil {
+		return nil, err
+	}
+	dial, err := spec.TakeSwitch("connect", false)
+	if err != nil {
+		return nil, err
+	}
+	known := []string{"connect"}
+	if dial {
+		if err := spec.Done(known...); err != nil {
+			return nil, err
+		}
+		return newDialer(addr, opt), nil
+	}
+	mode := -1
+	if addr.network == "unix" {
+		known = append(known, "mode")
+		if text, ok := spec.Take("mode"); ok {
+			m, err := strconv.ParseUint(text, 8, 32)
+			if err != nil || m > 0o777 {
+				return nil, fmt.Errorf("mode=%s: want an octal file mode such as 0660", text)
+			}
+			mode = int(m)
+		}
+	}
+	if err := spec.Done(known...); err != nil {
+		return nil, err
+	}
+	return listen(ctx, addr, mode)
+}
+
+// address is where a stream socket listens or connects to.
+type address struct {
+	network string // unix or tcp
+	text    string // absolute path, or host:port
+}
+
+func (a address) String() string { return a.network + ":" + a.text }
+
+// maxPath is the longest path that fits into a socket address (unix(7)).
+const maxPath = 107
+
+// parseAddress reads unix:PATH or tcp:[HOST]:PORT.
+func parseAddress(text string) (address, error) {
+	network, rest, _ := strings.Cut(text, ":")
+	switch network {
+	case "unix":
+		if rest == "" || strings.ContainsRune(rest, 0) {
+			return address{}, fmt.Errorf("address %q: the path is missing", text)
+		}
+		path, err := filepath.Abs(rest)
+		if err != nil {
+			return address{}, fmt.Errorf("address %q: %w", text, err)
+		}
+		if len(path) > maxPath {
+			return address{}, fmt.Errorf("address %q: the path has %d bytes, a socket's may have %d; choose a shorter directory", text, len(path), maxPath)
+		}
+		return address{network, path}, nil
+	case "tcp":
+		host, port, err := net.SplitHostPort(rest)
+		if err != nil {
+			return address{}, fmt.Errorf("address %q: want tcp:HOST:PORT, with an IPv6 host in brackets: %w", text, err)
+		}
+		if host == "" {
+			host = "127.0.0.1"
+		}
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return address{}, fmt.Errorf("address %q: port %q is not a number from 1 to 65535", text, port)
+		}
+		return address{network, net.JoinHostPort(host, port)}, nil
+	}
+	return address{}, fmt.Errorf("address %q: want unix:PATH or tcp:HOST:PORT", text)
+}

@@ -1,0 +1,35 @@
+//go:build !linux
+
+package plug
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"vnetkit/switch/frame"
+	"vnetkit/switch/link"
+)
+
+// What follows is not written for this system; the packages compile so that
+// tools work anywhere.
+
+var errAgain = errors.New("try again")
+
+type socket struct{ fd int }
+
+func (s *socket) recv([]byte) (int, error) { return 0, errors.ErrUnsupported }
+func (s *socket) send([]byte) (int, error) { return 0, errors.ErrUnsupported }
+func (s *socket) close() error             { return errors.ErrUnsupported }
+
+type gather struct{ size int }
+
+var gathers = sync.Pool{New: func() any { return &gather{} }}
+
+func (g *gather) reset()                               {}
+func (g *gather) addAll(*frame.Batch, []frame.Ref) int { return 0 }
+func (g *gather) send(*socket) (int, error)            { return 0, errors.ErrUnsupported }
+func newDialer(address, link.Options) link.Source      { return nil }
+func listen(context.Context, address, int) (link.Source, error) {
+	return nil, errors.ErrUnsupported
+}

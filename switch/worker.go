@@ -1,0 +1,223 @@
+package vswitch
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vnetkit/switch/frame"
+	"vnetkit/switch/link"
+)
+
+const (
+	// bufSize is a worker's receive buffer: it bounds how much one read can
+	// take, and fits into a core's second-level cache.
+	bufSize = 256 << 10
+)
+
+// worker is a thread that carries frames.
+type worker struct {
+	sw     *Switch
+	poller *poller
+	ports  atomic.Int64 // links here; for choosing a worker
+	done   chan struct{}
+
+	mu    sync.Mutex
+	todo  []func() // guarded by mu: what others want done on this thread
+	token uint64   // guarded by mu: the latest one given out
+
+	// What follows is used by the worker's own thread only.
+	plugs map[uint64]*plug // by token
+	ready []ready
+	batch frame.Batch // what ReadBatch fills
+	tx    frame.Batch // what transmit is given
+	now   uint32      // second of the switch's life
+	top   *topology
+	out   []outbox // by port number; empty between batches
+	dirty []*outbox
+	// floods keeps flood lists for as long as top lasts.
+	floods map[frame.VID][]*view
+	behind []*Port // receivers that did not take all of the present batch
+	held   []*plug
+	// unread lists links that have, or may have, something to read; reading
+	// is the list that is being worked off.
+	unread, reading []*plug
+	quit            bool
+}
+
+// plug is a link in a worker's care. The worker's thread owns it.
+type plug struct {
+	port   *Port
+	link   link.Link
+	worker *worker // static
+
+	unread bool    // is in worker.unread
+	ended  bool    // will yield nothing new: is read to its end
+	behind []*Port // receivers it is held for: it is not read
+	until  time.Time
+}
+
+func newWorker(s *Switch) (*worker, error) {
+	p, err := newPoller(s.opt.Spin)
+	if err != nil {
+		return nil, err
+	}
+	return &worker{
+		sw:     s,
+		poller: p,
+		done:   make(chan struct{}),
+		plugs:  map[uint64]*plug{},
+		batch:  frame.Batch{Buf: make([]byte, bufSize), Refs: make([]frame.Ref, 0, 4096)},
+		top:    &topology{},
+		floods: map[frame.VID][]*view{},
+	}, nil
+}
+
+// run carries frames until stop.
+func (w *worker) run() {
+	defer close(w.done)
+	defer w.poller.close()
+	for !w.quit {
+		var woken bool
+		var err error
+		w.ready, woken, err = w.poller.wait(w.ready[:0], w.timeout())
+		if err != nil {
+			w.sw.log.Error("worker cannot wait for links, its ports are dead", "error", err)
+			return
+		}
+		w.now = w.sw.seconds()
+		for _, r := range w.ready {
+			pl := w.plugs[r.token]
+			if pl == nil {
+				continue // unplugged a moment ago
+			}
+			if r.writable {
+				pl.port.writable()
+			}
+			if r.readable {
+				pl.ended = pl.ended || r.ended
+				w.readOn(pl)
+			}
+		}
+		if woken {
+			w.work()
+		}
+		w.releaseLate()
+		w.reading, w.unread = w.unread, w.reading[:0]
+		for _, pl := range w.reading {
+			pl.unread = false
+			w.receive(pl)
+		}
+	}
+}
+
+// timeout is how long the worker may wait for news: not at all, until it has to
+// look after those it holds, or for ever.
+func (w *worker) timeout() time.Duration {
+	switch {
+	case len(w.unread) > 0:
+		return 0
+	case len(w.held) > 0:
+		return maxHold
+	}
+	return -1
+}
+
+// readOn has pl read in this round.
+func (w *worker) readOn(pl *plug) {
+	if !pl.unread {
+		pl.unread = true
+		w.unread = append(w.unread, pl)
+	}
+}
+
+// receive takes what a link has, once. If there may be more, it goes on in the
+// next round, after the others.
+func (w *worker) receive(pl *plug) {
+	if len(pl.behind) > 0 || w.plugs[pl.port.token] != pl {
+		return // held: release goes on
+	}
+	w.batch.Reset()
+	err := pl.link.ReadBatch(&w.batch)
+	if len(w.batch.Refs) > 0 || w.batch.Runts > 0 {
+		w.forward(pl.port, &w.batch)
+	}
+	if err != nil {
+		w.behind = w.behind[:0]
+		w.detach(pl.port, pl.link, err)
+		return
+	}
+	if len(w.behind) > 0 {
+		w.hold(pl, w.behind)
+		w.behind = w.behind[:0]
+	}
+	if len(pl.behind) == 0 && (w.batch.More || pl.ended) {
+		w.readOn(pl)
+	}
+}
+
+// do has f called on the worker's thread, soon.
+func (w *worker) do(f func()) {
+	w.mu.Lock()
+	w.todo = append(w.todo, f)
+	w.mu.Unlock()
+	w.poller.wake()
+}
+
+func (w *worker) work() {
+	w.mu.Lock()
+	todo := w.todo
+	w.todo = nil
+	w.mu.Unlock()
+	for _, f := range todo {
+		f()
+	}
+}
+
+// attach takes a link into care. Called on the worker's thread.
+func (w *worker) attach(p *Port, l link.Link) {
+	w.plugs[p.token] = &plug{port: p, link: l, worker: w}
+	if err := w.poller.add(l.FD(), p.token); err != nil {
+		w.detach(p, l, err)
+		return
+	}
+	p.writable() // others may have filled it, and the news came too early
+}
+
+// detach ends the life of p's link l, for the reason err, unless it has ended
+// already. From here on nobody uses l, and none of the port's addresses is
+// learned any more. Called on the worker's thread.
+func (w *worker) detach(p *Port, l link.Link, err error) {
+	pl := w.plugs[p.token]
+	if pl == nil || pl.port != p || pl.link != l {
+		return
+	}
+	delete(w.plugs, p.token)
+	w.held = slices.DeleteFunc(w.held, func(h *plug) bool { return h == pl })
+	if e := w.poller.remove(l.FD()); e != nil {
+		w.sw.log.Debug("forget link", "port", p.id, "error", e)
+	}
+	p.tx.mu.Lock()
+	p.tx.link = nil
+	p.tx.full.Store(false)
+	p.tx.watch.close(w.poller)
+	p.tx.mu.Unlock()
+	p.abandon()
+	p.caughtUp()
+	if e := l.Close(); e != nil {
+		w.sw.log.Debug("close link", "port", p.id, "error", e)
+	}
+	w.sw.fdb.FlushPort(p.id, false)
+	w.ports.Add(-1)
+	p.lost <- err // has room: a port has one link at a time
+}
+
+// stop ends the thread; links must be detached before.
+func (w *worker) stop() {
+	w.do(func() { w.quit = true })
+	<-w.done
+}
+
+// seconds is the switch's coarse clock: its age.
+func (s *Switch) seconds() uint32 { return uint32(time.Since(s.started) / time.Second) }
