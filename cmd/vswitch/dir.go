@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// directory is a switch's directory, held by this process. The lock on its pid
+// file says that it is held: it ends with the process, however that ends.
+type directory struct {
+	path string
+	pid  *os.File
+	made bool // by us, so removed by us
+}
+
+// pidName holds the daemon's process number, for scripts, and the lock.
+const pidName = "pid"
+
+// holdDir makes the directory if need be and takes hold of it. It fails before
+// anything is touched if another process holds it.
+func holdDir(path string, mode fs.FileMode, gid int) (*directory, error) {
+	d := &directory{path: path}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make directory for switch: %w (choose another place with -s DIR)", err)
+	}
+	syscall.Umask(0o077) // from here on: a door must not be open before its mode is set
+	err := os.Mkdir(path, dirMode(mode))
+	d.made = err == nil
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("make switch directory: %w (choose another place with -s DIR)", err)
+	}
+	if err := d.lock(); err != nil {
+		return nil, err
+	}
+	if gid >= 0 {
+		if err := os.Chown(path, -1, gid); err != nil {
+			return nil, errors.Join(fmt.Errorf("give switch directory to group %d: %w", gid, err), d.release())
+		}
+	}
+	if d.made { // the mode that Mkdir gave is less the umask
+		if err := os.Chmod(path, dirMode(mode)); err != nil {
+			return nil, errors.Join(err, d.release())
+		}
+	}
+	return d, nil
+}
+
+// dirMode lets in who may open a door.
+func dirMode(mode fs.FileMode) fs.FileMode {
+	x := mode&0o444>>2 | mode&0o222>>1
+	return mode | x&0o111
+}
+
+// lock takes the lock on the pid file, or names who has it.
+func (d *directory) lock() error {
+	path := filepath.Join(d.path, pidName)
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o644)
+		if err != nil {
+			return fmt.Errorf("take hold of switch directory: %w", err)
+		}
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			text := make([]byte, 20)
+			n, _ := f.ReadAt(text, 0)
+			f.Close()
+			return &heldError{d.path, strings.TrimSpace(string(text[:n]))}
+		}
+		if err != nil {
+			f.Close()
+			return fmt.Errorf("lock %s: %w", path, err)
+		}
+		// The holder before us removes the file as it leaves: what we locked
+		// may be a file that nobody else will find.
+		mine, err1 := f.Stat()
+		there, err2 := os.Stat(path)
+		if err1 != nil || err2 != nil || !os.SameFile(mine, there) {
+			f.Close()
+			continue
+		}
+		d.pid = f
+		text := []byte(strconv.Itoa(os.Getpid()) + "\n")
+		_, err = f.WriteAt(text, 0)
+		err = errors.Join(err, f.Truncate(int64(len(text))), f.Chmod(0o644))
+		if err != nil {
+			return errors.Join(fmt.Errorf("write %s: %w", path, err), d.release())
+		}
+		return nil
+	}
+}
+
+// heldError says that another switch lives in the directory.
+type heldError struct{ dir, pid string }
+
+func (e *heldError) Error() string {
+	return fmt.Sprintf("switch directory %s is in use by process %s; stop it with: kill %s, or choose another with -s DIR", e.dir, e.pid, e.pid)
+}
+
+// release gives the directory back, and removes it if we made it and nobody put
+// anything else there.
+func (d *directory) release() error {
+	err := os.Remove(d.pid.Name())
+	if d.made {
+		if e := os.Remove(d.path); e != nil && !errors.Is(e, syscall.ENOTEMPTY) {
+			err = errors.Join(err, e)
+		}
+	}
+	return errors.Join(err, d.pid.Close())
+}

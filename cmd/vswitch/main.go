@@ -1,0 +1,50 @@
+// Command vswitch is a learning Ethernet switch for virtual machines, as an
+// ordinary process.
+//
+// A switch is a directory. vswitch makes it and puts its doors into it, the
+// sockets stream (QEMU's -netdev stream and -netdev socket) and api (HTTP and
+// JSON: vnetctl, curl). Who may open a door may plug in. It runs until SIGINT
+// or SIGTERM and then removes what it made.
+//
+// The parts: flags.go reads the command line, dir.go makes and guards the
+// directory, run.go puts the switch together, kinds.go lists what can be
+// plugged in.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Set by the linker.
+var (
+	version = "dev"
+	commit  = "unknown"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	opt, err := parseFlags(os.Args[1:])
+	switch {
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "vswitch: %v\ntry: vswitch --help\n", err)
+		return 2
+	case opt.help != "":
+		fmt.Print(opt.help)
+		return 0
+	case opt.version:
+		fmt.Printf("vswitch %s (commit %s)\n", version, commit)
+		return 0
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := serve(ctx, opt); err != nil {
+		fmt.Fprintf(os.Stderr, "vswitch: %v\n", err)
+		return exitCode(err)
+	}
+	return 0
+}

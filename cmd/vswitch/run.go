@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"vnetkit/mgmt"
+	"vnetkit/mgmt/api"
+	vswitch "vnetkit/switch"
+	"vnetkit/switch/link"
+	"vnetkit/switch/plug"
+)
+
+// serve runs a switch until ctx ends.
+func serve(ctx context.Context, opt options) (err error) {
+	dir, err := holdDir(opt.dir, opt.mode, opt.group)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.release()) }()
+	log := newLog(opt)
+	sw, err := newSwitch(opt, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sw.Close()) }()
+	if err := openDoors(ctx, sw, opt); err != nil {
+		return err
+	}
+	ln, err := listenAPI(ctx, opt)
+	if err != nil {
+		return err
+	}
+	if !opt.quiet {
+		welcome(opt)
+	}
+	log.Info("switch is up", "dir", opt.dir, "pid", os.Getpid(), "version", version)
+	err = mgmt.New(sw, mgmt.Options{
+		Name:    filepath.Base(opt.dir),
+		Dir:     opt.dir,
+		Version: version,
+		Commit:  commit,
+		Group:   opt.mgmtGroup,
+		Log:     log,
+	}).Serve(ctx, ln)
+	log.Info("switch stops")
+	return err
+}
+
+func newLog(opt options) *slog.Logger {
+	level := slog.LevelInfo
+	switch {
+	case opt.quiet:
+		level = slog.LevelWarn
+	case opt.verbose:
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}
+
+func newSwitch(opt options, log *slog.Logger) (*vswitch.Switch, error) {
+	defaults, err := vswitch.ParsePortConfig(opt.defaults)
+	if err != nil {
+		return nil, fmt.Errorf("--port-default %s: %w", opt.defaults, err)
+	}
+	// A worker that comes back from waiting must find a processor free in
+	// the Go scheduler, whatever management does at that moment.
+	runtime.GOMAXPROCS(max(runtime.NumCPU(), opt.workers) + 2)
+	return vswitch.New(vswitch.Options{
+		Kinds:   kinds,
+		Default: defaults,
+		Ageing:  opt.ageing,
+		FDBSize: opt.fdbSize,
+		Hub:     opt.hub,
+		Workers: opt.workers,
+		Spin:    opt.spin,
+		Log:     log,
+	})
+}
+
+// openDoors opens the ports that the command line names, and the switch's own
+// door last, so that who finds it finds the others too.
+func openDoors(ctx context.Context, sw *vswitch.Switch, opt options) error {
+	door := link.Spec{
+		Kind: "stream",
+		Addr: "unix:" + filepath.Join(opt.dir, api.StreamName),
+		Opts: []link.Opt{{Key: "mode", Value: fmt.Sprintf("%04o", opt.mode)}},
+	}
+	for _, spec := range append(opt.ports, door.String()) {
+		if _, err := sw.Add(ctx, spec); err != nil {
+			return err
+		}
+	}
+	return giveToGroup(filepath.Join(opt.dir, api.StreamName), opt.group)
+}
+
+func listenAPI(ctx context.Context, opt options) (net.Listener, error) {
+	path := filepath.Join(opt.dir, api.SocketName)
+	ln, err := plug.ListenUnix(ctx, path, int(opt.mode))
+	if err != nil {
+		return nil, fmt.Errorf("open api: %w", err)
+	}
+	if err := giveToGroup(path, opt.group); err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	return ln, nil
+}
+
+func giveToGroup(path string, gid int) error {
+	if gid < 0 {
+		return nil
+	}
+	if err := os.Chown(path, -1, gid); err != nil {
+		return fmt.Errorf("give %s to group %d: %w", path, gid, err)
+	}
+	return nil
+}
+
+// welcome says what can be done now.
+func welcome(opt options) {
+	stream := filepath.Join(opt.dir, api.StreamName)
+	fmt.Printf(`switch %s is up
+  plug a VM in:  qemu-system-x86_64 ... -netdev stream,id=n0,addr.type=unix,addr.path=%s -device virtio-net-pci,netdev=n0
+  look at it:    vnetctl -s %s ports
+  stop it:       Ctrl-C, or kill %d
+`, filepath.Base(opt.dir), strings.ReplaceAll(stream, ",", ",,"), opt.dir, os.Getpid())
+}
+
+// exitCode tells scripts what kind of failure it was; the README lists the codes.
+func exitCode(err error) int {
+	switch {
+	case errors.Is(err, vswitch.ErrInvalid):
+		return 2
+	case errors.Is(err, fs.ErrPermission):
+		return 3
+	}
+	return 1
+}
