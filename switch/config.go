@@ -201,3 +201,13 @@ func checkName(name string) error {
 	}
 	return nil
 }
+
+// checkNumberName keeps port 7 from being called "port8", which is what port 8
+// is called when it has no name.
+func checkNumberName(name string, id int) error {
+	num, ok := strings.CutPrefix(name, "port")
+	if n, err := strconv.Atoi(num); ok && err == nil && n != id {
+		return fmt.Errorf("%w: port name %q: that is what port %d is called by itself", ErrInvalid, name, n)
+	}
+	return nil
+}

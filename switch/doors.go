@@ -57,13 +57,26 @@ func (s *Switch) Add(ctx context.Context, text string) (Added, error) {
 	}
 	d.src, err = s.opt.Kinds[i].Open(ctx, rest, link.Options{Retrying: d.retrying})
 	if err != nil {
-		return Added{}, fmt.Errorf("open port %q: %w", text, err)
+		return Added{}, openError(text, err)
 	}
 	added, err := s.openDoor(d)
 	if err != nil {
 		return Added{}, errors.Join(fmt.Errorf("open port %q: %w", text, err), d.src.Close())
 	}
 	return added, nil
+}
+
+// openError says why a Spec could not be opened. What a kind knows of keys is
+// only its own.
+func openError(text string, err error) error {
+	var key *link.KeyError
+	if errors.As(err, &key) {
+		key.Known = append(key.Known, slices.Sorted(maps.Keys(commonKeys))...)
+	}
+	if errors.Is(err, link.ErrSpec) {
+		return fmt.Errorf("%w: port %q: %w", ErrInvalid, text, err)
+	}
+	return fmt.Errorf("open port %q: %w", text, err)
 }
 
 func (s *Switch) openDoor(d *door) (Added, error) {
@@ -313,7 +326,7 @@ func ParsePortConfig(text string) (PortConfig, error) {
 		err = takeCommon(&spec, &cfg)
 	}
 	if err == nil {
-		err = spec.Done(slices.Collect(maps.Keys(commonKeys))...)
+		err = spec.Done(slices.Sorted(maps.Keys(commonKeys))...)
 	}
 	if err != nil {
 		return cfg, fmt.Errorf("%w: %w", ErrInvalid, err)

@@ -7,7 +7,7 @@ import "errors"
 var (
 	ErrNoPort     = errors.New("no such port")
 	ErrPortExists = errors.New("port exists already")
-	ErrFull       = errors.New("no port number is free")
+	ErrFull       = errors.New("no room left")
 	ErrInvalid    = errors.New("invalid setting")
 	ErrClosed     = errors.New("switch is closed")
 	ErrMissed     = errors.New("events were missed")

@@ -2,9 +2,11 @@ package vswitch
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"vnetkit/switch/fdb"
@@ -41,10 +43,7 @@ func (s *Switch) find(ref string) (*Port, error) {
 	if p := s.names[ref]; p != nil {
 		return p, nil
 	}
-	num := ref
-	if len(ref) > 4 && ref[:4] == "port" {
-		num = ref[4:]
-	}
+	num := strings.TrimPrefix(ref, "port")
 	if id, err := strconv.Atoi(num); err == nil {
 		if p := s.ports[id]; p != nil && (num == ref || p.cfg.Name == "") {
 			return p, nil
@@ -72,11 +71,14 @@ func (s *Switch) addPort(cfg PortConfig, spec link.Spec) (*Port, error) {
 	}
 	switch {
 	case cfg.ID > MaxPorts:
-		return nil, ErrFull
+		return nil, fmt.Errorf("%w: all %d port numbers are taken", ErrFull, MaxPorts)
 	case s.ports[cfg.ID] != nil:
 		return nil, fmt.Errorf("%w: number %d", ErrPortExists, cfg.ID)
 	case s.names[cfg.Name] != nil:
 		return nil, fmt.Errorf("%w: name %q", ErrPortExists, cfg.Name)
+	}
+	if err := checkNumberName(cfg.Name, cfg.ID); err != nil {
+		return nil, err
 	}
 	p := &Port{
 		sw: s, id: cfg.ID, kind: spec.Kind, spec: spec.String(), cfg: cfg,
@@ -148,7 +150,7 @@ func (s *Switch) SetPort(ref string, ch PortChange) (PortInfo, error) {
 	}
 	old := p.cfg
 	cfg := old.apply(ch)
-	if err := cfg.validate(); err != nil {
+	if err := errors.Join(cfg.validate(), checkNumberName(cfg.Name, p.id)); err != nil {
 		return PortInfo{}, err
 	}
 	if other := s.names[cfg.Name]; other != nil && other != p {
@@ -302,7 +304,7 @@ func (s *Switch) AddFDB(vid frame.VID, mac frame.MAC, ref string) error {
 		return err
 	}
 	if !s.fdb.AddStatic(fdb.MakeKey(vid, mac.Uint64()), p.id) {
-		return fmt.Errorf("%w: too many static addresses share a place with %v", ErrFull, mac)
+		return fmt.Errorf("%w: static addresses fill all eight places that %v can have", ErrFull, mac)
 	}
 	s.events.add(EventFDBChanged, p, fmt.Sprintf("static %v vlan %d", mac, vid))
 	return nil

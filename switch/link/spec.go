@@ -1,6 +1,7 @@
 package link
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,21 +22,21 @@ type Opt struct{ Key, Value string }
 // ParseSpec takes s apart. It knows no kinds and no keys.
 func ParseSpec(s string) (Spec, error) {
 	if strings.ContainsRune(s, 0) {
-		return Spec{}, fmt.Errorf("parse port %q: NUL byte", s)
+		return Spec{}, Errorf("parse port %q: NUL byte", s)
 	}
 	fields := splitCommas(s)
 	kind, addr, ok := strings.Cut(fields[0], ":")
 	if !ok || kind == "" {
-		return Spec{}, fmt.Errorf("parse port %q: want kind:address[,key=value]..., for example stream:unix:/run/vm.sock", s)
+		return Spec{}, Errorf("parse port %q: want kind:address[,key=value]..., for example stream:unix:/run/vm.sock", s)
 	}
 	spec := Spec{Kind: kind, Addr: addr}
 	for _, f := range fields[1:] {
 		key, value, ok := strings.Cut(f, "=")
 		if !ok || key == "" {
-			return Spec{}, fmt.Errorf("parse port %q: %q is not key=value (write a comma in a path twice)", s, f)
+			return Spec{}, Errorf("parse port %q: %q is not key=value (write a comma in a path twice)", s, f)
 		}
 		if spec.has(key) {
-			return Spec{}, fmt.Errorf("parse port %q: %s is given twice", s, key)
+			return Spec{}, Errorf("parse port %q: %s is given twice", s, key)
 		}
 		spec.Opts = append(spec.Opts, Opt{key, value})
 	}
@@ -80,17 +81,44 @@ func (s *Spec) TakeSwitch(key string, def bool) (bool, error) {
 	case "off", "no", "false", "0":
 		return false, nil
 	}
-	return false, fmt.Errorf("%s=%s: want on or off", key, v)
+	return false, Errorf("%s=%s: want on or off", key, v)
 }
 
-// Done fails if an option is left that nobody took; known are the keys that
-// would have been understood.
+// ErrSpec is in every error that says what is wrong with a Spec, as opposed to
+// what went wrong in opening it.
+var ErrSpec = errors.New("bad port spec")
+
+// Errorf is fmt.Errorf for what is wrong with a Spec.
+func Errorf(format string, args ...any) error {
+	return &specError{fmt.Errorf(format, args...)}
+}
+
+// specError is an error that is also ErrSpec and does not say so twice.
+type specError struct{ error }
+
+func (e *specError) Is(target error) bool { return target == ErrSpec }
+func (e *specError) Unwrap() error        { return e.error }
+
+// KeyError says that a Spec has a key that nobody understands.
+type KeyError struct {
+	Kind, Key string
+	Known     []string // what would have been understood
+}
+
+func (e *KeyError) Error() string {
+	return fmt.Sprintf("unknown key %q for a %s port; known keys: %s", e.Key, e.Kind, strings.Join(e.Known, " "))
+}
+
+// Is makes a KeyError an ErrSpec.
+func (e *KeyError) Is(target error) bool { return target == ErrSpec }
+
+// Done fails with a KeyError if an option is left that nobody took; known are
+// the keys that would have been understood.
 func (s Spec) Done(known ...string) error {
 	if len(s.Opts) == 0 {
 		return nil
 	}
-	slices.Sort(known)
-	return fmt.Errorf("unknown key %q for a %s port; known keys: %s", s.Opts[0].Key, s.Kind, strings.Join(known, " "))
+	return &KeyError{s.Kind, s.Opts[0].Key, known}
 }
 
 // String writes s so that ParseSpec reads it back.

@@ -2,7 +2,6 @@ package plug
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -45,7 +44,7 @@ func openStream(ctx context.Context, spec link.Spec, opt link.Options) (link.Sou
 		if text, ok := spec.Take("mode"); ok {
 			m, err := strconv.ParseUint(text, 8, 32)
 			if err != nil || m > 0o777 {
-				return nil, fmt.Errorf("mode=%s: want an octal file mode such as 0660", text)
+				return nil, link.Errorf("mode=%s: want an octal file mode such as 0660", text)
 			}
 			mode = int(m)
 		}
@@ -73,28 +72,28 @@ func parseAddress(text string) (address, error) {
 	switch network {
 	case "unix":
 		if rest == "" || strings.ContainsRune(rest, 0) {
-			return address{}, fmt.Errorf("address %q: the path is missing", text)
+			return address{}, link.Errorf("address %q: the path is missing", text)
 		}
 		path, err := filepath.Abs(rest)
 		if err != nil {
-			return address{}, fmt.Errorf("address %q: %w", text, err)
+			return address{}, link.Errorf("address %q: %w", text, err)
 		}
 		if len(path) > maxPath {
-			return address{}, fmt.Errorf("address %q: the path has %d bytes, a socket's may have %d; choose a shorter directory", text, len(path), maxPath)
+			return address{}, link.Errorf("address %q: the path has %d bytes, a socket's may have %d; choose a shorter directory", text, len(path), maxPath)
 		}
 		return address{network, path}, nil
 	case "tcp":
 		host, port, err := net.SplitHostPort(rest)
 		if err != nil {
-			return address{}, fmt.Errorf("address %q: want tcp:HOST:PORT, with an IPv6 host in brackets: %w", text, err)
+			return address{}, link.Errorf("address %q: want tcp:HOST:PORT, with an IPv6 host in brackets: %w", text, err)
 		}
 		if host == "" {
 			host = "127.0.0.1"
 		}
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return address{}, fmt.Errorf("address %q: port %q is not a number from 1 to 65535", text, port)
+			return address{}, link.Errorf("address %q: port %q is not a number from 1 to 65535", text, port)
 		}
 		return address{network, net.JoinHostPort(host, port)}, nil
 	}
-	return address{}, fmt.Errorf("address %q: want unix:PATH or tcp:HOST:PORT", text)
+	return address{}, link.Errorf("address %q: want unix:PATH or tcp:HOST:PORT", text)
 }

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"vnetkit/mgmt"
+	"vnetkit/mgmt/mgmttest"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// host is an env that records what would have been started.
+type host struct {
+	out, err bytes.Buffer
+	path     string
+	argv     []string
+	execErr  error
+}
+
+func (h *host) run(args ...string) int {
+	return run(args, env{
+		stdout: &h.out,
+		stderr: &h.err,
+		lookPath: func(name string) (string, error) {
+			if strings.HasPrefix(name, "qemu-") {
+				return "/usr/bin/" + name, nil
+			}
+			return "", errors.New("not found")
+		},
+		exec: func(path string, argv, environ []string) error {
+			h.path, h.argv = path, argv
+			return h.execErr
+		},
+	})
+}
+
+func compare(t *testing.T, golden, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", golden)
+	if *update {
+		if err := errors.Join(os.MkdirAll("testdata", 0o755), os.WriteFile(path, []byte(got), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v (go test -update writes it)", err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs; got:\n%s\nwant:\n%s", path, got, want)
+	}
+}
+
+// TestPrint holds every command line that vmrun makes in testdata/*.args, and
+// every one that it refuses in testdata/*.err. Nothing is started, so it needs
+// no switch.
+func TestPrint(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		args []string
+	}{
+		{"default", []string{"--name", "vm1", "--", "-m", "1G", "-enable-kvm"}},
+		{"program", []string{"--name", "vm1", "--", "qemu-system-aarch64", "-M", "virt"}},
+		{"no-arguments", []string{"--name", "vm1", "--"}},
+		{"mac", []string{"--mac", "52-54-00-AB-CD-EF", "--", "-m", "1G"}},
+		{"mac-without-name", []string{"--", "-drive", "file=a b.qcow2"}},
+		{"qemus-name", []string{"--", "-name", "guest=vm1,process=x"}},
+		{"both-names-alike", []string{"--name", "vm1", "--", "--name", "vm1"}},
+		{"name-with-comma", []string{"--name", "a,b", "--", "-S"}},
+		{"quoting", []string{"--name", "it's", "--", "-append", "console=ttyS0 quiet; $(reboot)", ""}},
+		{"paths-with-commas", []string{"-s", "/srv/a,b \"c\"", "--name", "vm1", "--", "-S"}},
+		{"names-differ", []string{"--name", "vm1", "--", "-name", "vm2"}},
+		{"bad-mac", []string{"--mac", "52:54:00:12:34", "--", "-S"}},
+		{"group-mac", []string{"--mac", "01:00:5e:00:00:01", "--", "-S"}},
+		{"no-mac", []string{"--mac", "00:00:00:00:00:00", "--", "-S"}},
+		{"bad-switch", []string{"-s", "a b", "--", "-S"}},
+		{"path-too-long", []string{"-s", "/" + strings.Repeat("x", 100), "--", "-S"}},
+		{"before-dashes", []string{"disk.qcow2"}},
+		{"half-before-dashes", []string{"disk.qcow2", "--", "-S"}},
+		{"no-dashes", nil},
+		{"unknown-flag", []string{"-m", "1G"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			args := append([]string{"--print"}, tc.args...)
+			if !strings.Contains(strings.Join(tc.args, " "), "-s ") {
+				args = append([]string{"-s", "/run/sw"}, args...)
+			}
+			var h host
+			code := h.run(args...)
+			if h.argv != nil {
+				t.Errorf("started %q", h.argv)
+			}
+			if code == 0 {
+				compare(t, tc.name+".args", h.out.String())
+				return
+			}
+			compare(t, tc.name+".err", h.err.String()+fmt.Sprintf("[exit %d]\n", code))
+			if h.out.Len() > 0 || !strings.Contains(h.err.String(), "  cure:  ") {
+				t.Errorf("an error without a cure: %s%s", &h.out, &h.err)
+			}
+		})
+	}
+}
+
+func TestVersion(t *testing.T) {
+	var h host
+	if code := h.run("--version"); code != 0 || h.out.String() != "vmrun dev (commit unknown)\n" {
+		t.Errorf("exit %d: %s%s", code, &h.out, &h.err)
+	}
+}
+
+// With a switch that answers vmrun becomes QEMU, with exactly the arguments
+// that --print shows.
+func TestStart(t *testing.T) {
+	s := mgmttest.Start(t, mgmt.Options{})
+	var shown, started host
+	if code := shown.run("-s", s.Dir, "--name", "vm1", "--print", "--", "-m", "1G"); code != 0 {
+		t.Fatalf("exit %d: %s", code, &shown.err)
+	}
+	if code := started.run("-s", s.Dir, "--name", "vm1", "--", "-m", "1G"); code != 0 {
+		t.Fatalf("exit %d: %s", code, &started.err)
+	}
+	if started.path != "/usr/bin/qemu-system-x86_64" || shellQuote(started.argv)+"\n" != shown.out.String() {
+		t.Errorf("started %s %s", started.path, shellQuote(started.argv))
+	}
+	if n := s.Info().Ports; n != 0 {
+		t.Errorf("looking whether the switch is there made %d ports", n)
+	}
+}
+
+func TestStartErrors(t *testing.T) {
+	s := mgmttest.Start(t, mgmt.Options{})
+	closed := mgmttest.Start(t, mgmt.Options{})
+	if err := closed.Remove(closed.Switch.Info().Doors[0].Name); err != nil {
+		t.Fatal(err)
+	}
+	odd := mgmttest.Start(t, mgmt.Options{})
+	door := filepath.Join(odd.Dir, "stream")
+	if err := errors.Join(os.Remove(door), os.WriteFile(door, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	dir := mgmttest.Dir(t)
+	mgmttest.Stale(t, filepath.Join(dir, "api"))
+	for _, tc := range []struct {
+		name        string
+		args        []string
+		execErr     error
+		code        int
+		cause, cure string
+	}{
+		{"no switch", []string{"-s", dir + "/nosuch", "--", "-S"}, nil, 4, "there is no directory", "vswitch -s " + dir + "/nosuch"},
+		{"killed switch", []string{"-s", dir, "--", "-S"}, nil, 4, "left the socket behind", "start it again: vswitch -s " + dir},
+		{"no door", []string{"-s", closed.Dir, "--", "-S"}, nil, 1, "has no door at", "port add stream:unix:" + closed.Dir + "/stream"},
+		{"no socket", []string{"-s", odd.Dir, "--", "-S"}, nil, 1, "another kind", "remove it"},
+		{"no such program", []string{"-s", s.Dir, "--", "disk.qcow2", "-S"}, nil, 1, "cannot start disk.qcow2", "apt install"},
+		{"exec fails", []string{"-s", s.Dir, "--", "-S"}, os.ErrPermission, 1, "cannot start /usr/bin/qemu-system-x86_64: permission denied", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := host{execErr: tc.execErr}
+			code := h.run(tc.args...)
+			text := h.err.String()
+			if code != tc.code || !strings.Contains(text, "  cause: ") || !strings.Contains(text, tc.cause) || !strings.Contains(text, tc.cure) {
+				t.Errorf("exit %d:\n%s", code, text)
+			}
+			if tc.execErr == nil && h.argv != nil {
+				t.Errorf("started %q all the same", h.argv)
+			}
+		})
+	}
+}
+
+// The same name has the same address on every machine and in every version.
+func TestStableMAC(t *testing.T) {
+	seen := map[string]string{}
+	for _, name := range []string{"vm1", "vm2", "VM1", "vm1 ", "a"} {
+		mac, err := machine{Name: name}.mac("")
+		if err != nil || mac.IsGroup() || !strings.HasPrefix(mac.String(), "52:54:00:") {
+			t.Errorf("%q: %v, %v", name, mac, err)
+		}
+		if other := seen[mac.String()]; other != "" {
+			t.Errorf("%q and %q have the same", name, other)
+		}
+		seen[mac.String()] = name
+	}
+	if seen["52:54:00:7b:11:e3"] != "vm1" {
+		t.Errorf("vm1 has another address than it used to: %v", seen)
+	}
+}
+
+func TestOption(t *testing.T) {
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{nil, ""},
+		{[]string{"-name"}, ""},
+		{[]string{"-name", "vm"}, "vm"},
+		{[]string{"-m", "1G", "--name", "vm,debug-threads=on"}, "vm"},
+		{[]string{"-name", "guest=vm"}, "vm"},
+		{[]string{"-name", "a,,b,process=c"}, "a,b"},
+	} {
+		if got := option(tc.args, "-name"); got != tc.want {
+			t.Errorf("option(%q) = %q, want %q", tc.args, got, tc.want)
+		}
+	}
+}

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vnetkit/mgmt/api"
+	"vnetkit/mgmt/client"
+	"vnetkit/switch/link"
+)
+
+func (a *app) portCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "port",
+		Short: "Add, change and remove ports",
+		Args:  a.verb,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			e := usage("port: a verb is missing")
+			e.cause, e.cure = "the verbs are add, set, up, down and remove", "vnetctl port --help; vnetctl ports lists what there is"
+			return e
+		},
+	}
+	cmd.AddCommand(a.portAdd(), a.portSet(), a.portSwitch("up", false), a.portSwitch("down", true), a.portRemove())
+	return cmd
+}
+
+func (a *app) portAdd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "add SPEC",
+		Short: "Add a port, or a door where each client becomes a port",
+		Long: `Add a port, or a door where each client becomes a port.
+
+SPEC is kind:address[,key=value]... A comma in a path is written twice.
+
+  stream:unix:PATH              QEMU's -netdev stream connects to PATH; each connection is a port
+  stream:tcp:[HOST]:PORT        the same over TCP; without a HOST only this machine may connect
+  ...,connect=on                connect to a listening QEMU instead, and again whenever it comes back
+
+Keys of every kind: name=S id=N vlan=PVID tagged=all|none|10+20-30 mtu=N
+maclimit=N transparent=on isolated=on down=on mirror=PORT[:in|:out][+PORT...]
+
+Adding again what is there already changes nothing and is no error.`,
+		Example: `  vnetctl port add stream:unix:/run/vm1.sock,connect=on,name=vm1,vlan=10
+  vnetctl port add stream:tcp:127.0.0.1:5558
+  vnetctl port add stream:unix:/run/sniff.sock,name=sniffer,mirror=all`,
+		Args: arguments(1, 1, "one SPEC, such as stream:unix:/run/vm1.sock"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return cannot(a.addPort(cmd.Context(), args[0]), "add port %s", args[0])
+		},
+	}
+}
+
+func (a *app) addPort(ctx context.Context, text string) error {
+	spec, err := link.ParseSpec(text)
+	if err != nil {
+		return &api.Error{Code: api.ErrInvalid, Message: err.Error(), Hint: "vnetctl port add --help"}
+	}
+	// The daemon has another working directory than we.
+	if path, ok := strings.CutPrefix(spec.Addr, "unix:"); ok && path != "" {
+		if path, err = filepath.Abs(path); err != nil {
+			return err
+		}
+		spec.Addr = "unix:" + path
+	}
+	c, err := a.dial()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	added, there, err := alreadyThere(ctx, c, spec)
+	if err == nil && !there {
+		added, err = c.AddPort(ctx, spec.String())
+	}
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(added)
+	}
+	verb := map[bool]string{true: "is there already", false: "added"}[there]
+	if added.Port != nil {
+		fmt.Fprintf(a.out, "port %s (%d) %s\n", added.Port.Name, added.Port.ID, verb)
+	} else if added.Door != nil {
+		fmt.Fprintf(a.out, "door %s %s\n", added.Door.Name, verb)
+	}
+	return nil
+}
+
+// alreadyThere looks for a door, or a port with a given name or number, that
+// was made from the very same spec.
+func alreadyThere(ctx context.Context, c *client.Client, spec link.Spec) (api.Added, bool, error) {
+	text, named := spec.String(), spec
+	if ref, ok := named.Take("name"); ok {
+		p, err := c.Port(ctx, ref)
+		if err == nil && p.Spec == text {
+			return api.Added{Port: &p}, true, nil
+		}
+		return api.Added{}, false, unlessNoPort(err)
+	}
+	if ref, ok := named.Take("id"); ok {
+		p, err := c.Port(ctx, ref)
+		if err == nil && p.Spec == text {
+			return api.Added{Port: &p}, true, nil
+		}
+		return api.Added{}, false, unlessNoPort(err)
+	}
+	info, err := c.Info(ctx)
+	for _, d := range info.Doors {
+		if d.Spec == text {
+			return api.Added{Door: &d}, true, nil
+		}
+	}
+	return api.Added{}, false, err
+}
+
+func unlessNoPort(err error) error {
+	if errors.Is(err, api.ErrNoPort) {
+		return nil
+	}
+	return err
+}
+
+func (a *app) portSet() *cobra.Command {
+	return &cobra.Command{
+		Use:   "set PORT KEY=VALUE...",
+		Short: "Change settings of a port",
+		Long: `Change settings of a port. Several of them change at once or not at all.
+
+  name=S            another name
+  vlan=N            VLAN of untagged frames, 1 to 4094
+  tagged=SET        VLANs that the port carries tagged: all, none or 10+20-30
+  transparent=on    tags are payload, reserved link-local addresses pass
+  isolated=on       exchange nothing with other isolated ports
+  down=on           carry nothing (as vnetctl port down)
+  mtu=N             largest payload in bytes that may leave here, 68 to 65535
+  maclimit=N        most addresses learned here; 0: no limit of its own
+  mirror=PORTS      show what these carry: none, or vm1:in+vm2:both, or all`,
+		Example: `  vnetctl port set vm1 vlan=10 tagged=none
+  vnetctl port set 3 name=uplink tagged=all mtu=9000`,
+		Args: arguments(2, many, "PORT and at least one KEY=VALUE"),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if len(args) == 0 {
+				return a.completePorts(cmd, args, word)
+			}
+			var keys []cobra.Completion
+			for _, key := range sortedKeys(settings) {
+				keys = append(keys, key+"=")
+			}
+			return keys, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			change, err := parseSettings(args[1:])
+			if err != nil {
+				return err
+			}
+			return cannot(a.setPort(cmd.Context(), args[0], change), "change port %s", args[0])
+		},
+	}
+}
+
+func (a *app) setPort(ctx context.Context, ref string, change api.PortChange) error {
+	c, err := a.dial()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	p, err := c.SetPort(ctx, ref, change)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(p)
+	}
+	text := fmt.Sprintf("port %s (%d): %s, vlan=%d tagged=%s mtu=%d", p.Name, p.ID, p.State, p.PVID, p.Tagged, p.MTU)
+	if p.Transparent {
+		text += " transparent=on"
+	}
+	if f := flags(p); f != "" {
+		text += " " + f
+	}
+	fmt.Fprintln(a.out, printable(text))
+	return nil
+}
+
+// settings are the keys of port set, as in specs.
+var settings = map[string]func(*api.PortChange, string) error{
+	"name":        func(c *api.PortChange, v string) error { c.Name = &v; return nil },
+	"vlan":        func(c *api.PortChange, v string) error { return number(&c.PVID, v) },
+	"tagged":      func(c *api.PortChange, v string) error { c.Tagged = &v; return nil },
+	"transparent": func(c *api.PortChange, v string) error { return onOff(&c.Transparent, v) },
+	"isolated":    func(c *api.PortChange, v string) error { return onOff(&c.Isolated, v) },
+	"down":        func(c *api.PortChange, v string) error { return onOff(&c.Down, v) },
+	"mtu":         func(c *api.PortChange, v string) error { return number(&c.MTU, v) },
+	"maclimit":    func(c *api.PortChange, v string) error { return number(&c.MACLimit, v) },
+	"mirror":      func(c *api.PortChange, v string) error { c.Mirror = &v; return nil },
+}
+
+// aliases are the names that settings have elsewhere.
+var aliases = map[string]string{"pvid": "vlan", "mac_limit": "maclimit", "mac-limit": "maclimit"}
+
+func parseSettings(args []string) (api.PortChange, error) {
+	var change api.PortChange
+	for _, arg := range args {
+		key, value, ok := strings.Cut(arg, "=")
+		set := settings[cmp.Or(aliases[key], key)]
+		if !ok || set == nil {
+			e := usage("port set: %q is not a setting", arg)
+			keys := sortedKeys(settings)
+			e.cause, e.cure = "the keys are "+strings.Join(keys, ", "), "vnetctl port set --help"
+			if slices.Contains(keys, key) {
+				e.cause = fmt.Sprintf("its value is missing: %s=VALUE", key)
+			} else if near := api.Nearest(key, keys); near != "" {
+				e.cause = fmt.Sprintf("did you mean %q?", near+"=")
+			}
+			return change, e
+		}
+		if err := set(&change, value); err != nil {
+			e := usage("port set: %s: %v", arg, err)
+			e.cure = "vnetctl port set --help"
+			return change, e
+		}
+	}
+	return change, nil
+}
+
+func number(dst **int, text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return fmt.Errorf("%q is not a number", text)
+	}
+	*dst = &n
+	return nil
+}
+
+func onOff(dst **bool, text string) error {
+	var on bool
+	switch text {
+	case "on", "yes", "true", "1":
+		on = true
+	case "off", "no", "false", "0":
+	default:
+		return fmt.Errorf("%q is neither on nor off", text)
+	}
+	*dst = &on
+	return nil
+}

@@ -1,0 +1,196 @@
+package mgmt
+
+import (
+	"math"
+	"net/http"
+
+	"vnetkit/mgmt/api"
+	vswitch "vnetkit/switch"
+	"vnetkit/switch/frame"
+)
+
+func (s *Server) getPorts(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	ports := s.sw.Ports()
+	answer := api.Ports{Ports: make([]api.Port, 0, len(ports))}
+	for i := range ports {
+		answer.Ports = append(answer.Ports, s.port(&ports[i]))
+	}
+	return reply(w, http.StatusOK, answer)
+}
+
+func (s *Server) getPort(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	ref := r.PathValue("port")
+	p, err := s.sw.Port(ref)
+	if err != nil {
+		return s.aboutPort(ref, err)
+	}
+	return reply(w, http.StatusOK, s.port(&p))
+}
+
+func (s *Server) postPort(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	req, err := decode[api.PortAdd](w, r)
+	if err != nil {
+		return err
+	}
+	if req.Spec == "" {
+		return &api.Error{Code: api.ErrInvalid, Message: "the port's spec is missing", Hint: `for example {"spec":"stream:unix:/run/vm.sock"}`}
+	}
+	added, err := s.sw.Add(r.Context(), req.Spec)
+	if err != nil {
+		return err
+	}
+	var answer api.Added
+	if added.Port != nil {
+		p := s.port(added.Port)
+		answer.Port = &p
+	}
+	if added.Door != nil {
+		d := door(*added.Door)
+		answer.Door = &d
+	}
+	return reply(w, http.StatusCreated, answer)
+}
+
+func (s *Server) patchPort(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	req, err := decode[api.PortChange](w, r)
+	if err != nil {
+		return err
+	}
+	change, err := portChange(req)
+	if err != nil {
+		return err
+	}
+	ref := r.PathValue("port")
+	p, err := s.sw.SetPort(ref, change)
+	if err != nil {
+		return s.aboutPort(ref, err)
+	}
+	return reply(w, http.StatusOK, s.port(&p))
+}
+
+func (s *Server) deletePort(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	ref := r.PathValue("port")
+	if err := s.sw.Remove(ref); err != nil {
+		var doors []string
+		for _, d := range s.sw.Info().Doors {
+			doors = append(doors, d.Name)
+		}
+		return s.aboutPort(ref, err, doors...)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// portChange turns what came over the wire into the switch's terms. Ranges are
+// the switch's business, except where a conversion would hide what was sent.
+func portChange(req api.PortChange) (vswitch.PortChange, error) {
+	ch := vswitch.PortChange{
+		Name:        req.Name,
+		Transparent: req.Transparent,
+		Isolated:    req.Isolated,
+		Down:        req.Down,
+		MTU:         req.MTU,
+		MACLimit:    req.MACLimit,
+	}
+	if req.PVID != nil {
+		if *req.PVID < 0 || *req.PVID > math.MaxUint16 {
+			return ch, invalid("pvid %d: want %d to %d", *req.PVID, frame.MinVID, frame.MaxVID)
+		}
+		vid := frame.VID(*req.PVID)
+		ch.PVID = &vid
+	}
+	if req.Tagged != nil {
+		set, err := frame.ParseVIDSet(*req.Tagged)
+		if err != nil {
+			return ch, &api.Error{Code: api.ErrInvalid, Message: "tagged: " + err.Error(), Hint: "write all, none, or numbers and ranges as in 10+20-30"}
+		}
+		ch.Tagged = &set
+	}
+	if req.Mirror != nil {
+		from, err := vswitch.ParseMirror(*req.Mirror)
+		if err != nil {
+			return ch, &api.Error{Code: api.ErrInvalid, Message: err.Error(), Hint: "write none, or ports as in vm1:in+vm2:both"}
+		}
+		ch.Mirror = &from
+	}
+	return ch, nil
+}
+
+// port is p as it goes over the wire.
+func (s *Server) port(p *vswitch.PortInfo) api.Port {
+	c := &p.Config
+	out := api.Port{
+		ID:          c.ID,
+		Name:        c.Name,
+		Kind:        p.Kind,
+		Spec:        p.Spec,
+		State:       string(p.State),
+		Reason:      p.Reason,
+		Since:       p.Since,
+		PVID:        int(c.PVID),
+		Tagged:      "none",
+		Transparent: c.Transparent,
+		Isolated:    c.Isolated,
+		Down:        c.Down,
+		MTU:         c.MTU,
+		MACLimit:    c.MACLimit,
+		Mirror:      mirror(c.Mirror),
+		Traffic:     traffic(p),
+	}
+	if c.Tagged != nil {
+		out.Tagged = c.Tagged.String()
+	}
+	if p.Peer.PID > 0 || p.Peer.UID >= 0 || p.Peer.Addr != "" {
+		out.Peer = &api.Peer{PID: p.Peer.PID, UID: p.Peer.UID, Command: command(p.Peer.PID), Address: p.Peer.Addr}
+		if p.Peer.UID >= 0 {
+			out.Peer.User = s.users.name(p.Peer.UID)
+		}
+	}
+	return out
+}
+
+// mirror writes list as vswitch.ParseMirror reads it.
+func mirror(list []vswitch.MirrorFrom) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	text := ""
+	for i, m := range list {
+		if i > 0 {
+			text += "+"
+		}
+		text += m.String()
+	}
+	return text
+}
+
+func traffic(p *vswitch.PortInfo) api.Traffic {
+	t := api.Traffic{
+		Rx:    api.Count(p.Rx),
+		Tx:    api.Count(p.Tx),
+		Drops: map[string]uint64{},
+		Queue: p.Queue,
+		MACs:  p.MACs,
+	}
+	for _, reason := range vswitch.DropReasons() {
+		if n := p.Drops[reason]; n > 0 {
+			t.Drops[reason.String()] = n
+		}
+	}
+	return t
+}
