@@ -5,6 +5,7 @@ package plug
 import (
 	"context"
 	"errors"
+	"net"
 	"sync"
 
 	"vnetkit/switch/frame"
@@ -13,8 +14,6 @@ import (
 
 // What follows is not written for this system; the packages compile so that
 // tools work anywhere.
-
-var errAgain = errors.New("try again")
 
 type socket struct{ fd int }
 
@@ -30,6 +29,12 @@ func (g *gather) reset()                               {}
 func (g *gather) addAll(*frame.Batch, []frame.Ref) int { return 0 }
 func (g *gather) send(*socket) (int, error)            { return 0, errors.ErrUnsupported }
 func newDialer(address, link.Options) link.Source      { return nil }
+
+// ListenUnix opens a listening Unix socket.
+func ListenUnix(context.Context, string, int) (net.Listener, error) {
+	return nil, errors.ErrUnsupported
+}
+
 func listen(context.Context, address, int) (link.Source, error) {
 	return nil, errors.ErrUnsupported
 }

@@ -6,11 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errAgain says that nothing can be read or written now.
-const errAgain = unix.EAGAIN
-
-// socket is a non-blocking socket. Its calls are made without telling the
-// scheduler, since none of them waits.
+// socket is a non-blocking socket. Its calls return notNow where they would have
+// to wait. They are made without telling the scheduler, since they never do.
 type socket struct{ fd int }
 
 func (s *socket) recv(p []byte) (int, error) {
@@ -37,7 +34,7 @@ func call(trap uintptr, fd int, p unsafe.Pointer, a, b int) (int, error) {
 			return int(n), nil
 		case unix.EINTR:
 		case unix.EAGAIN:
-			return 0, errAgain
+			return notNow, nil
 		default:
 			return 0, errno
 		}

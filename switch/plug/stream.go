@@ -9,6 +9,9 @@ import (
 	"vnetkit/switch/link"
 )
 
+// notNow is what a socket's calls return where they would have to wait.
+const notNow = -1
+
 // streamLink is one connection that carries length-prefixed frames.
 type streamLink struct {
 	sock socket
@@ -41,10 +44,10 @@ func (l *streamLink) ReadBatch(b *frame.Batch) error {
 	have := copy(b.Buf, l.part)
 	n, err := l.sock.recv(b.Buf[have:])
 	switch {
-	case err == errAgain:
-		return nil
 	case err != nil:
 		return fmt.Errorf("read: %w", err)
+	case n == notNow:
+		return nil
 	case n == 0 && have > 0:
 		return fmt.Errorf("closed by the other side in the middle of a frame: %w", io.ErrUnexpectedEOF)
 	case n == 0:
@@ -94,10 +97,10 @@ func parse(b *frame.Batch, data []byte) (used int, err error) {
 func (l *streamLink) WriteBatch(b *frame.Batch) (int, error) {
 	if len(l.rest) > 0 {
 		n, err := l.sock.send(l.rest)
-		if err != nil && err != errAgain {
+		if err != nil {
 			return 0, fmt.Errorf("write: %w", err)
 		}
-		if l.rest = l.rest[n:]; len(l.rest) > 0 {
+		if l.rest = l.rest[max(n, 0):]; len(l.rest) > 0 {
 			return 0, link.ErrFull
 		}
 		l.rest = nil
@@ -108,11 +111,11 @@ func (l *streamLink) WriteBatch(b *frame.Batch) (int, error) {
 		g.reset()
 		next := done + g.addAll(b, b.Refs[done:])
 		n, err := g.send(&l.sock)
-		if err != nil && err != errAgain {
+		if err != nil {
 			return done, fmt.Errorf("write: %w", err)
 		}
 		if n < g.size {
-			return done + l.cut(b, b.Refs[done:next], n), link.ErrFull
+			return done + l.cut(b, b.Refs[done:next], max(n, 0)), link.ErrFull
 		}
 		done = next
 	}
