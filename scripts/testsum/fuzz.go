@@ -1,0 +1,52 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// A target is a fuzz function.
+type target struct{ dir, name string }
+
+var fuzzFunc = regexp.MustCompile(`(?m)^func (Fuzz\w*)\(\w+ \*testing\.F\)`)
+
+// targets finds the fuzz functions below root.
+func targets(root string) (list []target, err error) {
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != root && (d.Name()[0] == '.' || d.Name() == "testdata"):
+			return filepath.SkipDir
+		case !strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, match := range fuzzFunc.FindAllSubmatch(text, -1) {
+			list = append(list, target{filepath.Dir(path), string(match[1])})
+		}
+		return nil
+	})
+	return list, err
+}
+
+// fuzz runs each fuzz function below root for a while.
+func (r recorder) fuzz(root, fuzztime string) error {
+	list, err := targets(root)
+	if err != nil {
+		return err
+	}
+	for _, t := range list {
+		argv := []string{"go", "test", "-run", "^$", "-fuzz", "^" + t.name + "$", "-fuzztime", fuzztime, "./" + t.dir}
+		if err := r.command("fuzz ./"+t.dir+" "+t.name, argv); err != nil {
+			return err
+		}
+	}
+	return nil
+}
