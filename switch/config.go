@@ -188,7 +188,7 @@ func checkName(name string) error {
 	if len(name) > maxNameLen {
 		return fmt.Errorf("%w: port name of %d bytes: at most %d", ErrInvalid, len(name), maxNameLen)
 	}
-	if _, err := strconv.Atoi(name); err == nil || name == "all" || name == "none" {
+	if strings.Trim(name, "0123456789") == "" || name == "all" || name == "none" {
 		return fmt.Errorf("%w: port name %q: a number, all and none mean something else", ErrInvalid, name)
 	}
 	for _, r := range name {

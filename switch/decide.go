@@ -33,7 +33,7 @@ const (
 // verdict is what becomes of a frame.
 type verdict struct {
 	outcome  outcome
-	reason   DropReason // of a drop
+	reason   DropReason // of a drop; notDropped otherwise
 	learn    bool       // the source address is worth learning
 	reserved bool       // of a flood: only transparent ports receive it
 	class    class
@@ -41,73 +41,78 @@ type verdict struct {
 	edit     frame.Edit
 }
 
-// decide says what becomes of frame f that came in by port in, at second now.
-// It changes nothing: the data path and the trace command get the same answer.
-func decide(t *topology, table *fdb.Table, in *view, f frame.Frame, now uint32) verdict {
-	if in.down {
-		return verdict{reason: DropPortDown}
-	}
-	if in.monitor {
-		return verdict{reason: DropMirrorPort}
-	}
-	c, reason := classify(in, f)
-	if reason != notDropped {
-		return verdict{reason: reason}
-	}
+// decide makes v say what becomes of frame f that came in by port in, at second
+// now. It changes nothing else: the data path and the trace command get the same
+// answer.
+func (v *verdict) decide(t *topology, table *fdb.Table, in *view, f frame.Frame, now uint32) {
+	*v = verdict{outcome: drop}
+	v.reason = v.class.of(in, f)
 	src, dst := f.Src(), f.Dst()
-	if src.IsGroup() || src == (frame.MAC{}) {
-		return verdict{reason: DropBadSource}
+	switch {
+	case v.reason != notDropped:
+		return
+	case src.IsGroup() || src == (frame.MAC{}):
+		v.reason = DropBadSource
+		return
+	case dst.IsReserved() && !in.transparent:
+		v.reason = DropReserved
+		return
 	}
-	v := verdict{outcome: flood, class: c, learn: !t.hub}
+	v.outcome, v.learn = flood, !t.hub
 	if dst.IsReserved() {
-		if !in.transparent {
-			return verdict{reason: DropReserved}
-		}
 		v.reserved, v.learn = true, false
-		return v
+		return
 	}
 	if dst.IsGroup() || t.hub {
-		return v
+		return
 	}
-	id, ok := table.Lookup(fdb.MakeKey(c.vid, dst.Uint64()), now)
+	id, ok := table.Lookup(fdb.MakeKey(v.class.vid, dst.Uint64()), now)
 	if !ok {
-		return v
+		return
 	}
-	v.outcome = unicast
 	v.to = t.get(id)
-	if reason := refusal(in, v.to, c); reason != notDropped {
-		v.outcome, v.reason = drop, reason
-		return v
+	if v.reason = refusal(in, v.to, v.class.vid); v.reason != notDropped {
+		v.outcome = drop
+		return
 	}
-	v.edit = v.to.edit(c)
-	return v
+	v.outcome, v.edit = unicast, v.to.edit(v.class)
 }
 
-// classify finds the VLAN of a frame (IEEE 802.1Q-2018, 6.9.1 and 8.6.2).
-func classify(in *view, f frame.Frame) (class, DropReason) {
-	if in.transparent || f.Type() != frame.TypeVLAN {
-		return class{vid: in.pvid}, notDropped
+// of finds the VLAN of frame f that came in by port in, or the reason why it
+// belongs to none (IEEE 802.1Q-2018, 6.9.1 and 8.6.2).
+func (c *class) of(in *view, f frame.Frame) DropReason {
+	switch {
+	case in.down:
+		return DropPortDown
+	case in.monitor:
+		return DropMirrorPort
+	case in.transparent || f.Type() != frame.TypeVLAN:
+		c.vid = in.pvid
+		return notDropped
 	}
 	tci, ok := f.Tag()
 	if !ok {
-		return class{}, DropRunt
+		return DropRunt
 	}
+	c.tci = tci
 	switch vid := frame.VID(tci & 0x0fff); {
 	case vid == 0:
-		return class{vid: in.pvid, tci: tci, tag: tagPriority}, notDropped
+		c.vid, c.tag = in.pvid, tagPriority
 	case vid.Valid() && in.member(vid):
-		return class{vid: vid, tci: tci, tag: tagVLAN}, notDropped
+		c.vid, c.tag = vid, tagVLAN
+	default:
+		return DropVLAN
 	}
-	return class{}, DropVLAN
+	return notDropped
 }
 
-// refusal says why a frame of class c may not go from in to out, whom the
+// refusal says why a frame of VLAN vid may not go from in to out, whom the
 // forwarding table named.
-func refusal(in, out *view, c class) DropReason {
+func refusal(in, out *view, vid frame.VID) DropReason {
 	switch {
 	case out == in:
 		return DropSamePort
-	case out == nil || !out.up || out.monitor || !out.member(c.vid):
+	case out == nil || !out.up || out.monitor || !out.member(vid):
 		return DropReceiverDown
 	case in.isolated && out.isolated:
 		return DropIsolated

@@ -33,6 +33,7 @@ type ready struct {
 	token    uint64
 	readable bool
 	ended    bool // the other side has left, or there is an error: reading tells
+	urgent   bool // there is out-of-band data
 	writable bool
 }
 
@@ -70,7 +71,7 @@ func (p *poller) ctl(op, fd int, token uint64, events uint32) error {
 // add reports from now on when fd has become readable. The token comes back in
 // ready; it is not 0.
 func (p *poller) add(fd int, token uint64) error {
-	return p.ctl(unix.EPOLL_CTL_ADD, fd, token<<1, unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLET)
+	return p.ctl(unix.EPOLL_CTL_ADD, fd, token<<1, unix.EPOLLIN|unix.EPOLLPRI|unix.EPOLLRDHUP|unix.EPOLLET)
 }
 
 // remove ends that.
@@ -135,7 +136,10 @@ func (p *poller) wait(list []ready, limit time.Duration) (_ []ready, woken bool,
 			list = append(list, ready{token: token >> 1, writable: true})
 		default:
 			const end = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
-			list = append(list, ready{token: token >> 1, readable: true, ended: ev.Events&end != 0})
+			list = append(list, ready{
+				token: token >> 1, readable: true,
+				ended: ev.Events&end != 0, urgent: ev.Events&unix.EPOLLPRI != 0,
+			})
 		}
 	}
 	return list, woken, nil

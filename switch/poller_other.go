@@ -12,8 +12,8 @@ import (
 type poller struct{}
 
 type ready struct {
-	token                     uint64
-	readable, ended, writable bool
+	token                             uint64
+	readable, ended, urgent, writable bool
 }
 
 type writeWatch struct{}

@@ -166,7 +166,8 @@ func (s *Switch) SetPort(ref string, ch PortChange) (PortInfo, error) {
 	}
 	s.fdb.SetLimit(p.id, cfg.MACLimit)
 	s.show(p)
-	if old.Down != cfg.Down || old.PVID != cfg.PVID || *old.Tagged != *cfg.Tagged || old.Transparent != cfg.Transparent {
+	if old.Down != cfg.Down || old.PVID != cfg.PVID || *old.Tagged != *cfg.Tagged ||
+		old.Transparent != cfg.Transparent || (len(old.Mirror) > 0) != (len(cfg.Mirror) > 0) {
 		s.fdb.FlushPort(p.id, false) // learned by rules that hold no longer
 	}
 	s.events.add(EventPortChanged, p, describe(cfg))

@@ -1,6 +1,7 @@
 package vswitch
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,10 @@ const (
 	// take, and fits into a core's second-level cache.
 	bufSize = 256 << 10
 )
+
+// errUrgent ends a link at once: nothing that speaks to a switch sends
+// out-of-band data, and it would hide what lies behind it in the stream.
+var errUrgent = errors.New("out-of-band data in the stream")
 
 // worker is a thread that carries frames.
 type worker struct {
@@ -94,6 +99,10 @@ func (w *worker) run() {
 			}
 			if r.writable {
 				pl.port.writable()
+			}
+			if r.urgent {
+				w.detach(pl.port, pl.link, errUrgent)
+				continue
 			}
 			if r.readable {
 				pl.ended = pl.ended || r.ended

@@ -205,11 +205,15 @@ func (t *Table) room(k Key, port int, now uint32) *slot {
 		v := value(s.val.Load())
 		switch {
 		case s.key.Load() == 0:
-			free = s
+			if free == nil { // the first: most sets then need one cache line
+				free = s
+			}
 		case v.isStatic():
 		case t.expired(v, now):
 			t.clear(s)
-			free = s
+			if free == nil {
+				free = s
+			}
 		case v.port() == port:
 			own = s
 		case victim == nil || t.perPort[v.port()] > t.perPort[value(victim.val.Load()).port()]:
