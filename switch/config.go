@@ -120,8 +120,9 @@ type PortChange struct {
 
 // Change changes settings of the switch; nil fields stay as they are.
 type Change struct {
-	Ageing *time.Duration
-	Hub    *bool
+	Ageing  *time.Duration
+	Hub     *bool
+	Default *PortConfig // settings of ports whose spec says nothing, from now on
 }
 
 // apply returns c with ch carried out.
@@ -164,7 +165,16 @@ func (c PortConfig) withDefaults() PortConfig {
 	return c
 }
 
-// validate checks what can be checked without knowing the other ports.
+// Validate checks what can be checked without knowing the other ports.
+func (c PortConfig) Validate() error {
+	err := c.withDefaults().validate()
+	if err == nil && c.ID != 0 {
+		err = checkNumberName(c.Name, c.ID)
+	}
+	return err
+}
+
+// validate is Validate for settings whose defaults are filled in.
 func (c PortConfig) validate() error {
 	switch {
 	case c.ID < 0 || c.ID > MaxPorts:

@@ -66,6 +66,10 @@ func (v *verdict) decide(t *topology, table *fdb.Table, in *view, f frame.Frame,
 	if dst.IsGroup() || t.hub {
 		return
 	}
+	if dst == src { // which is behind this port, as it says itself
+		v.outcome, v.reason = drop, DropSamePort
+		return
+	}
 	id, ok := table.Lookup(fdb.MakeKey(v.class.vid, dst.Uint64()), now)
 	if !ok {
 		return

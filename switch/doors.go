@@ -21,9 +21,10 @@ import (
 // port that stays, with one link after another.
 type door struct {
 	sw     *Switch
-	spec   link.Spec
-	cfg    PortConfig
 	src    link.Source
+	own    string        // the Spec less the common keys
+	spec   link.Spec     // guarded by Switch.mu
+	cfg    PortConfig    // guarded by Switch.mu
 	port   *Port         // nil: each link gets a port of its own
 	taken  chan struct{} // holds a token while port has a link
 	cancel context.CancelFunc
@@ -38,32 +39,62 @@ type Added struct {
 
 // Add opens a Spec: kind:address[,key=value]... The keys that every kind
 // understands are in commonKeys.
-func (s *Switch) Add(ctx context.Context, text string) (Added, error) {
+func (s *Switch) Add(ctx context.Context, spec string) (Added, error) {
+	d, err := s.openSpec(ctx, spec)
+	if err != nil {
+		return Added{}, err
+	}
+	var added *Added
+	err = s.change(func(c *change) error {
+		added, err = c.addDoor(d)
+		return err
+	})
+	if err != nil {
+		return Added{}, errors.Join(fmt.Errorf("open port %q: %w", spec, err), d.src.Close())
+	}
+	return *added, nil
+}
+
+// openSpec opens the Source of a Spec. The door leads nowhere yet.
+func (s *Switch) openSpec(ctx context.Context, text string) (*door, error) {
+	d, kind, rest, err := s.readSpec(text)
+	if err != nil {
+		return nil, err
+	}
+	d.src, err = kind.Open(ctx, rest, link.Options{Retrying: d.retrying})
+	if err != nil {
+		return nil, openError(text, err)
+	}
+	return d, nil
+}
+
+// readSpec understands a Spec as far as that goes without opening it; rest is
+// what the kind is to understand.
+func (s *Switch) readSpec(text string) (d *door, kind link.Kind, rest link.Spec, err error) {
 	spec, err := link.ParseSpec(text)
 	if err != nil {
-		return Added{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, kind, rest, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	i := slices.IndexFunc(s.opt.Kinds, func(k link.Kind) bool { return k.Name == spec.Kind })
 	if i < 0 {
-		return Added{}, fmt.Errorf("%w: port %q: unknown kind %q; known kinds: %s", ErrInvalid, text, spec.Kind, s.kindNames())
+		return nil, kind, rest, fmt.Errorf("%w: port %q: unknown kind %q; known kinds: %s", ErrInvalid, text, spec.Kind, s.kindNames())
 	}
-	d := &door{sw: s, spec: spec, cfg: s.opt.Default, taken: make(chan struct{}, 1), ended: make(chan struct{})}
-	rest := spec
-	if err := takeCommon(&rest, &d.cfg); err != nil {
-		return Added{}, fmt.Errorf("port %q: %w", text, err)
+	s.mu.Lock()
+	cfg := s.defaults
+	s.mu.Unlock()
+	rest = spec
+	err = takeCommon(&rest, &cfg)
+	if err == nil {
+		err = cfg.Validate()
 	}
-	if err := d.cfg.withDefaults().validate(); err != nil {
-		return Added{}, fmt.Errorf("port %q: %w", text, err)
-	}
-	d.src, err = s.opt.Kinds[i].Open(ctx, rest, link.Options{Retrying: d.retrying})
 	if err != nil {
-		return Added{}, openError(text, err)
+		return nil, kind, rest, fmt.Errorf("port %q: %w", text, err)
 	}
-	added, err := s.openDoor(d)
-	if err != nil {
-		return Added{}, errors.Join(fmt.Errorf("open port %q: %w", text, err), d.src.Close())
+	d = &door{
+		sw: s, spec: spec, own: rest.String(), cfg: cfg,
+		taken: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
-	return added, nil
+	return d, s.opt.Kinds[i], rest, nil
 }
 
 // openError says why a Spec could not be opened. What a kind knows of keys is
@@ -79,32 +110,30 @@ func openError(text string, err error) error {
 	return fmt.Errorf("open port %q: %w", text, err)
 }
 
-func (s *Switch) openDoor(d *door) (Added, error) {
-	var added Added
+// addDoor puts an opened door into the switch.
+func (c *change) addDoor(d *door) (*Added, error) {
+	s, added := c.s, &Added{}
 	if !d.src.Listening() || d.cfg.ID != 0 || d.cfg.Name != "" {
-		var err error
-		if d.port, err = s.addPort(d.cfg, d.spec); err != nil {
-			return added, err
+		p, err := c.addPort(d.cfg, d.spec)
+		if err != nil {
+			return nil, err
 		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return added, ErrClosed
-	}
-	if d.port != nil {
-		info := d.port.info()
+		d.port = p
+		info := p.info()
 		added.Port = &info
 	} else {
 		info := d.info()
 		added.Door = &info
-		s.events.add(EventDoorOpened, nil, info.Name)
+		c.event(EventDoorOpened, nil, info.Name)
 	}
 	s.doors = append(s.doors, d)
+	c.undo = append(c.undo, func() { s.doors = slices.DeleteFunc(s.doors, func(o *door) bool { return o == d }) })
 	ctx, cancel := context.WithCancel(context.Background())
 	d.cancel = cancel
-	s.tending.Add(1)
-	go d.run(ctx)
+	c.then = append(c.then, func() {
+		s.tending.Add(1)
+		go d.run(ctx)
+	})
 	return added, nil
 }
 
@@ -133,18 +162,18 @@ func (d *door) run(ctx context.Context) {
 		l, err := d.src.Accept(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
-				d.sw.log.Error("door is shut", "spec", d.spec.String(), "error", err)
+				d.sw.log.Error("door is shut", "spec", d.own, "error", err)
 				d.retrying(err)
 			}
 			return
 		}
 		if d.src.Listening() && d.port != nil && !d.take(ctx.Done(), time.After(patience)) {
 			_ = l.Close()
-			d.sw.log.Warn("client refused", "spec", d.spec.String(), "reason", "the port is in use by another client")
+			d.sw.log.Warn("client refused", "spec", d.own, "reason", "the port is in use by another client")
 			continue
 		}
 		if err := d.admit(l); err != nil {
-			d.sw.log.Warn("client refused", "spec", d.spec.String(), "error", err)
+			d.sw.log.Warn("client refused", "spec", d.own, "error", err)
 		}
 	}
 }
@@ -168,15 +197,20 @@ func (d *door) take(done <-chan struct{}, late <-chan time.Time) bool {
 func (d *door) admit(l link.Link) error {
 	p := d.port
 	if p == nil {
-		var err error
-		if p, err = d.sw.addPort(d.cfg, d.spec); err != nil {
+		err := d.sw.change(func(c *change) (err error) {
+			if p, err = c.addPort(d.cfg, d.spec); err == nil {
+				p.door = d.spec.String()
+			}
+			return err
+		})
+		if err != nil {
 			_ = l.Close()
 			return err
 		}
 	}
 	if err := d.sw.plugIn(p, l); err != nil {
 		if d.port == nil {
-			d.sw.dropPort(p, err.Error())
+			d.sw.drop(p, err.Error())
 		} else {
 			<-d.taken
 		}
@@ -190,13 +224,21 @@ func (d *door) admit(l link.Link) error {
 // tend waits for the end of p's link.
 func (d *door) tend(p *Port) {
 	defer d.sw.tending.Done()
-	err := <-p.lost
-	d.sw.unplugged(p, err)
+	reason := reasonText(<-p.lost)
+	d.sw.unplugged(p, reason)
 	if d.port == nil {
-		d.sw.dropPort(p, reasonText(err))
+		d.sw.drop(p, reason)
 		return
 	}
 	<-d.taken
+}
+
+// drop takes a port without a link out of the switch.
+func (s *Switch) drop(p *Port, why string) {
+	_ = s.change(func(c *change) error { // fails only if the switch is closed
+		c.dropPort(p, why)
+		return nil
+	})
 }
 
 // retrying notes why a port has no link yet.
@@ -216,7 +258,7 @@ func (d *door) retrying(err error) {
 func (d *door) close() {
 	d.cancel()
 	if err := d.src.Close(); err != nil {
-		d.sw.log.Debug("close door", "spec", d.spec.String(), "error", err)
+		d.sw.log.Debug("close door", "spec", d.own, "error", err)
 	}
 	<-d.ended
 }
@@ -224,30 +266,30 @@ func (d *door) close() {
 // Remove takes a port out of the switch, or shuts a door. A port that a client
 // made by plugging in at a door is unplugged; the client may plug in again.
 func (s *Switch) Remove(ref string) error {
-	s.mu.Lock()
+	return s.change(func(c *change) error { return c.remove(ref) })
+}
+
+func (c *change) remove(ref string) error {
+	s := c.s
 	p, err := s.find(ref)
 	i := slices.IndexFunc(s.doors, func(d *door) bool {
 		return err == nil && d.port == p || err != nil && d.listening() && d.spec.String() == ref
 	})
-	var d *door
-	if i >= 0 {
-		d = s.doors[i]
-		s.doors = slices.Delete(s.doors, i, i+1)
-		if d.listening() {
-			s.events.add(EventDoorClosed, nil, ref)
-			err = nil
-		}
-	}
-	s.mu.Unlock()
-	if err != nil {
+	if err != nil && i < 0 {
 		return err
 	}
 	if p != nil {
-		s.dropPort(p, errRemoved.Error())
-		s.unplug(p, errRemoved)
+		c.dropPort(p, errRemoved.Error())
+		c.later = append(c.later, func() { s.unplug(p, errRemoved) })
 	}
-	if d != nil {
-		d.close()
+	if i >= 0 {
+		d := s.doors[i]
+		s.doors = slices.Delete(s.doors, i, i+1)
+		c.undo = append(c.undo, func() { s.doors = append(s.doors, d) })
+		if d.listening() {
+			c.event(EventDoorClosed, nil, ref)
+		}
+		c.later = append(c.later, d.close)
 	}
 	return nil
 }

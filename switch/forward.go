@@ -59,11 +59,13 @@ func (w *worker) forward(p *Port, b *frame.Batch) {
 			w.gather(v.to, b, &t, v.edit)
 		case flood:
 			if !w.flood(in, b, &t, &v) {
-				drops[DropNoReceiver] += uint64(len(t.refs))
+				v.reason = DropNoReceiver
+				drops[v.reason] += uint64(len(t.refs))
 			}
 		case drop:
 			drops[v.reason] += uint64(len(t.refs))
 		}
+		p.note(b, t.refs, DirIn, v.reason)
 	}
 	p.countIn(uint64(len(b.Refs)+b.Runts), bytes, &drops)
 	w.send(b)
@@ -101,7 +103,7 @@ func (t *train) take(buf []byte, refs []frame.Ref) {
 // judge decides on f and learns its source.
 func (w *worker) judge(v *verdict, top *topology, in *view, f frame.Frame) {
 	if len(f) < frame.HeaderLen {
-		*v = verdict{reason: DropRunt}
+		*v = verdict{outcome: drop, reason: DropRunt}
 		return
 	}
 	v.decide(top, w.sw.fdb, in, f, w.now)
@@ -115,13 +117,17 @@ func (w *worker) judge(v *verdict, top *topology, in *view, f frame.Frame) {
 func (w *worker) flood(in *view, b *frame.Batch, t *train, v *verdict) bool {
 	any := false
 	for _, out := range w.receivers(v.class.vid) {
-		if out == in || out.isolated && in.isolated || v.reserved && !out.transparent {
-			continue
+		if v.reaches(in, out) {
+			w.gather(out, b, t, out.edit(v.class))
+			any = true
 		}
-		w.gather(out, b, t, out.edit(v.class))
-		any = true
 	}
 	return any
+}
+
+// reaches tells whether a flood from in goes to out, a receiver of its VLAN.
+func (v *verdict) reaches(in, out *view) bool {
+	return out != in && !(out.isolated && in.isolated) && (!v.reserved || out.transparent)
 }
 
 // receivers is the flood list of a VLAN in the current topology.
@@ -166,6 +172,8 @@ func (w *worker) gatherFitting(to *view, b *frame.Batch, t *train, e frame.Edit)
 	for i, r := range t.refs {
 		if b.Frame(r).Payload() > to.mtu {
 			to.port.drops[DropMTU].Add(1)
+			r.Edit = e
+			to.port.note(b, []frame.Ref{r}, DirOut, DropMTU)
 			continue
 		}
 		w.gather(to, b, &train{refs: t.refs[i : i+1], bytes: uint64(r.Len)}, e)

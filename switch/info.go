@@ -25,6 +25,7 @@ type PortInfo struct {
 	Config PortConfig // with every default filled in
 	Kind   string     // as in its spec
 	Spec   string     // what opened it
+	Door   string     // name of the door at which its client plugged in; "": the port was added
 	State  State
 	Reason string    // why it waits; "" otherwise
 	Since  time.Time // in this State since
@@ -48,6 +49,7 @@ type Info struct {
 	Ports     int
 	Ageing    time.Duration
 	Hub       bool
+	Default   PortConfig // settings of ports whose spec says nothing
 	Workers   int
 	FDBSize   int // entries in the forwarding table
 	FDBCap    int

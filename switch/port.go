@@ -16,6 +16,7 @@ type Port struct {
 	id   int
 	kind string
 	spec string
+	door string     // name of the door that made it; "": it was added
 	lost chan error // receives why a link ended; one at a time
 
 	// Guarded by Switch.mu.
@@ -33,6 +34,7 @@ type Port struct {
 	// Owned by the worker that reads the link, read by anyone.
 	rxFrames, rxBytes atomic.Uint64
 
+	taps  atomic.Pointer[[]*Capture] // who captures frames here; nil: nobody
 	drops [numDropReasons]atomic.Uint64
 	tx    egress
 }
@@ -53,8 +55,10 @@ func (p *Port) name() string {
 	if p.cfg.Name != "" {
 		return p.cfg.Name
 	}
-	return "port" + strconv.Itoa(p.id)
+	return defaultName(p.id)
 }
+
+func defaultName(id int) string { return "port" + strconv.Itoa(id) }
 
 // state is what p is up to. Called with Switch.mu held.
 func (p *Port) state() State {
@@ -73,6 +77,7 @@ func (p *Port) info() PortInfo {
 		Config: p.cfg,
 		Kind:   p.kind,
 		Spec:   p.spec,
+		Door:   p.door,
 		State:  p.state(),
 		Reason: p.reason,
 		Since:  p.since,
@@ -94,6 +99,7 @@ func (p *Port) view() *view {
 	return &view{
 		port:        p,
 		id:          p.id,
+		name:        p.name(),
 		pvid:        p.cfg.PVID,
 		tagged:      p.cfg.Tagged,
 		transparent: p.cfg.Transparent,

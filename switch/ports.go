@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"vnetkit/switch/fdb"
-	"vnetkit/switch/frame"
 	"vnetkit/switch/link"
 )
 
@@ -53,54 +52,68 @@ func (s *Switch) find(ref string) (*Port, error) {
 }
 
 // addPort makes a port without a link.
-func (s *Switch) addPort(cfg PortConfig, spec link.Spec) (*Port, error) {
+func (c *change) addPort(cfg PortConfig, spec link.Spec) (*Port, error) {
+	s := c.s
 	cfg = cfg.withDefaults()
-	if err := cfg.validate(); err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, ErrClosed
-	}
 	if cfg.ID == 0 {
 		for s.ports[s.free] != nil {
 			s.free++
 		}
 		cfg.ID = s.free
 	}
-	switch {
-	case cfg.ID > MaxPorts:
+	if cfg.ID > MaxPorts {
 		return nil, fmt.Errorf("%w: all %d port numbers are taken", ErrFull, MaxPorts)
-	case s.ports[cfg.ID] != nil:
-		return nil, fmt.Errorf("%w: number %d", ErrPortExists, cfg.ID)
-	case s.names[cfg.Name] != nil:
-		return nil, fmt.Errorf("%w: name %q", ErrPortExists, cfg.Name)
 	}
-	if err := checkNumberName(cfg.Name, cfg.ID); err != nil {
-		return nil, err
+	if s.ports[cfg.ID] != nil {
+		return nil, fmt.Errorf("%w: number %d", ErrPortExists, cfg.ID)
 	}
 	p := &Port{
-		sw: s, id: cfg.ID, kind: spec.Kind, spec: spec.String(), cfg: cfg,
+		sw: s, id: cfg.ID, kind: spec.Kind, spec: spec.String(),
 		peer: link.Peer{UID: -1}, since: time.Now(), lost: make(chan error, 1),
 	}
 	p.tx.ring.Limits = defaultRing
-	s.ports[p.id] = p
-	if cfg.Name != "" {
-		s.names[cfg.Name] = p
+	if err := c.configure(p, cfg); err != nil {
+		return nil, err
 	}
-	s.fdb.SetLimit(p.id, cfg.MACLimit)
-	s.show(p)
-	s.events.add(EventPortAdded, p, p.spec)
+	s.ports[p.id] = p
+	c.undo = append(c.undo, func() {
+		delete(s.ports, p.id)
+		s.free = min(s.free, p.id)
+	})
+	s.tapPort(p)
+	c.event(EventPortAdded, p, p.spec)
 	return p, nil
 }
 
-// show brings a port's present settings before the data path. Called with mu
-// held.
-func (s *Switch) show(p *Port) {
-	next := s.top.Load().with(p.id, p.view())
-	s.aimMirrors(next)
-	s.top.Store(next)
+// configure gives p settings, after a look at whether they go together and with
+// the other ports.
+func (c *change) configure(p *Port, cfg PortConfig) error {
+	s, old := c.s, p.cfg
+	if err := errors.Join(cfg.validate(), checkNumberName(cfg.Name, p.id)); err != nil {
+		return err
+	}
+	if other := s.names[cfg.Name]; other != nil && other != p {
+		return fmt.Errorf("%w: name %q", ErrPortExists, cfg.Name)
+	}
+	p.cfg = cfg
+	s.rename(p, old.Name, cfg.Name)
+	c.undo = append(c.undo, func() {
+		p.cfg = old
+		s.rename(p, cfg.Name, old.Name)
+	})
+	c.then = append(c.then, func() { s.fdb.SetLimit(p.id, cfg.MACLimit) })
+	c.show(p)
+	return nil
+}
+
+// rename keeps the index of given names. Called with mu held.
+func (s *Switch) rename(p *Port, from, to string) {
+	if s.names[from] == p {
+		delete(s.names, from)
+	}
+	if to != "" {
+		s.names[to] = p
+	}
 }
 
 // aimMirrors tells the ports of a new topology who watches them. Most switches
@@ -141,37 +154,36 @@ func (p *Port) watches(q *Port) (in, out bool) {
 }
 
 // SetPort changes settings of a port.
-func (s *Switch) SetPort(ref string, ch PortChange) (PortInfo, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p, err := s.find(ref)
+func (s *Switch) SetPort(ref string, ch PortChange) (info PortInfo, err error) {
+	err = s.change(func(c *change) error {
+		p, err := c.setPort(ref, ch)
+		if err == nil {
+			info = p.info()
+		}
+		return err
+	})
+	return info, err
+}
+
+func (c *change) setPort(ref string, ch PortChange) (*Port, error) {
+	p, err := c.s.find(ref)
 	if err != nil {
-		return PortInfo{}, err
+		return nil, err
 	}
-	old := p.cfg
-	cfg := old.apply(ch)
-	if err := errors.Join(cfg.validate(), checkNumberName(cfg.Name, p.id)); err != nil {
-		return PortInfo{}, err
+	old, cfg := p.cfg, p.cfg.apply(ch)
+	if err := c.configure(p, cfg); err != nil {
+		return nil, err
 	}
-	if other := s.names[cfg.Name]; other != nil && other != p {
-		return PortInfo{}, fmt.Errorf("%w: name %q", ErrPortExists, cfg.Name)
-	}
-	delete(s.names, old.Name)
-	if cfg.Name != "" {
-		s.names[cfg.Name] = p
-	}
-	p.cfg = cfg
 	if old.Down != cfg.Down {
-		p.since = time.Now()
+		c.then = append(c.then, func() { p.since = time.Now() })
 	}
-	s.fdb.SetLimit(p.id, cfg.MACLimit)
-	s.show(p)
 	if old.Down != cfg.Down || old.PVID != cfg.PVID || *old.Tagged != *cfg.Tagged ||
 		old.Transparent != cfg.Transparent || (len(old.Mirror) > 0) != (len(cfg.Mirror) > 0) {
-		s.fdb.FlushPort(p.id, false) // learned by rules that hold no longer
+		// Learned by rules that hold no longer.
+		c.then = append(c.then, func() { c.s.fdb.FlushPort(p.id, false) })
 	}
-	s.events.add(EventPortChanged, p, describe(cfg))
-	return p.info(), nil
+	c.event(EventPortChanged, p, describe(cfg))
+	return p, nil
 }
 
 // describe says in spec's words what a port is set to.
@@ -203,29 +215,28 @@ func (s *Switch) plugIn(p *Port, l link.Link) error {
 	if pl, ok := l.(link.Peered); ok {
 		peer = pl.Peer()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || p.removed {
+	err := s.change(func(c *change) error {
+		if p.removed {
+			return errRemoved
+		}
+		w := slices.MinFunc(s.workers, func(a, b *worker) int { return cmp.Compare(a.ports.Load(), b.ports.Load()) })
+		w.ports.Add(1)
+		p.worker, p.token = w, w.newToken()
+		p.abandon()
+		p.tx.mu.Lock()
+		p.tx.link = l
+		p.tx.mu.Unlock()
+		p.attached, p.peer, p.reason, p.since = true, peer, "", time.Now()
+		c.show(p)
+		w.do(func() { w.attach(p, l) })
+		c.event(EventLinkUp, p, peerText(peer))
+		s.log.Info("link up", "port", p.id, "name", p.name(), "peer", peerText(peer))
+		return nil
+	})
+	if err != nil {
 		_ = l.Close()
-		return ErrClosed
 	}
-	w := slices.MinFunc(s.workers, func(a, b *worker) int { return cmp.Compare(a.ports.Load(), b.ports.Load()) })
-	w.ports.Add(1)
-	p.worker = w
-	w.mu.Lock()
-	w.token++
-	p.token = w.token
-	w.mu.Unlock()
-	p.abandon()
-	p.tx.mu.Lock()
-	p.tx.link = l
-	p.tx.mu.Unlock()
-	p.attached, p.peer, p.reason, p.since = true, peer, "", time.Now()
-	s.show(p)
-	w.do(func() { w.attach(p, l) })
-	s.events.add(EventLinkUp, p, peerText(peer))
-	s.log.Info("link up", "port", p.id, "name", p.name(), "peer", peerText(peer))
-	return nil
+	return err
 }
 
 func peerText(p link.Peer) string {
@@ -236,15 +247,16 @@ func peerText(p link.Peer) string {
 }
 
 // unplugged notes that p's link is gone, and why.
-func (s *Switch) unplugged(p *Port, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p.attached, p.peer, p.reason, p.since = false, link.Peer{UID: -1}, reasonText(err), time.Now()
-	if !p.removed {
-		s.show(p)
-	}
-	s.events.add(EventLinkDown, p, p.reason)
-	s.log.Info("link down", "port", p.id, "name", p.name(), "reason", p.reason)
+func (s *Switch) unplugged(p *Port, reason string) {
+	_ = s.change(func(c *change) error { // fails only if the switch is closed
+		p.attached, p.peer, p.reason, p.since = false, link.Peer{UID: -1}, reason, time.Now()
+		if !p.removed {
+			c.show(p)
+		}
+		c.event(EventLinkDown, p, reason)
+		s.log.Info("link down", "port", p.id, "name", p.name(), "reason", reason)
+		return nil
+	})
 }
 
 // unplug takes p's link away, if it has one.
@@ -258,29 +270,34 @@ func (s *Switch) unplug(p *Port, err error) {
 	}
 }
 
-// dropPort takes a port without a link out of the switch. Its number may be
-// used again at once.
-func (s *Switch) dropPort(p *Port, why string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ports[p.id] != p {
+// dropPort takes a port out of the switch. Its number may be used again at once.
+func (c *change) dropPort(p *Port, why string) {
+	s := c.s
+	if p.removed {
 		return
 	}
 	p.removed = true
 	delete(s.ports, p.id)
-	delete(s.names, p.cfg.Name)
-	s.free = min(s.free, p.id)
-	next := s.top.Load().with(p.id, nil)
-	s.aimMirrors(next)
-	s.top.Store(next)
-	s.fdb.SetLimit(p.id, 0)
-	s.fdb.FlushPort(p.id, true)
-	s.events.add(EventPortRemoved, p, why)
+	s.rename(p, p.cfg.Name, "")
+	c.undo = append(c.undo, func() {
+		p.removed = false
+		s.ports[p.id] = p
+		s.rename(p, "", p.cfg.Name)
+	})
+	c.show(p)
+	c.then = append(c.then, func() {
+		s.free = min(s.free, p.id)
+		s.fdb.SetLimit(p.id, 0)
+		s.fdb.FlushPort(p.id, true)
+	})
+	c.event(EventPortRemoved, p, why)
 }
 
 // FDB lists the addresses that the filter selects, by VLAN, then address.
 func (s *Switch) FDB(f FDBFilter) ([]FDBEntry, error) {
+	s.mu.Lock()
 	match, err := s.matcher(f)
+	s.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
@@ -293,42 +310,11 @@ func (s *Switch) FDB(f FDBFilter) ([]FDBEntry, error) {
 	return list, nil
 }
 
-// AddFDB adds a static address: it neither ages nor moves.
-func (s *Switch) AddFDB(vid frame.VID, mac frame.MAC, ref string) error {
-	if !vid.Valid() || mac.IsGroup() || mac == (frame.MAC{}) {
-		return fmt.Errorf("%w: static address %v in VLAN %d: want a station's address and a VLAN from 1 to 4094", ErrInvalid, mac, vid)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p, err := s.find(ref)
-	if err != nil {
-		return err
-	}
-	if !s.fdb.AddStatic(fdb.MakeKey(vid, mac.Uint64()), p.id) {
-		return fmt.Errorf("%w: static addresses fill all eight places that %v can have", ErrFull, mac)
-	}
-	s.events.add(EventFDBChanged, p, fmt.Sprintf("static %v vlan %d", mac, vid))
-	return nil
-}
-
-// FlushFDB forgets the addresses that the filter selects, and returns how many.
-func (s *Switch) FlushFDB(f FDBFilter) (int, error) {
-	match, err := s.matcher(f)
-	if err != nil {
-		return 0, err
-	}
-	n := s.fdb.Flush(func(e fdb.Entry) bool { return (f.Static || !e.Static) && match(e) })
-	s.events.add(EventFDBChanged, nil, fmt.Sprintf("flushed %d addresses", n))
-	return n, nil
-}
-
-// matcher turns a filter into a function.
+// matcher turns a filter into a function. Called with mu held.
 func (s *Switch) matcher(f FDBFilter) (func(fdb.Entry) bool, error) {
 	id := 0
 	if f.Port != "" {
-		s.mu.Lock()
 		p, err := s.find(f.Port)
-		s.mu.Unlock()
 		if err != nil {
 			return nil, err
 		}

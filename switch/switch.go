@@ -25,13 +25,15 @@ type Switch struct {
 
 	top atomic.Pointer[topology] // stored with mu held
 
-	mu     sync.Mutex
-	ports  map[int]*Port    // guarded by mu
-	names  map[string]*Port // guarded by mu; given names only
-	free   int              // guarded by mu: no number below is free
-	doors  []*door          // guarded by mu
-	ageing time.Duration    // guarded by mu
-	closed bool             // guarded by mu
+	mu       sync.Mutex
+	ports    map[int]*Port    // guarded by mu
+	names    map[string]*Port // guarded by mu; given names only
+	free     int              // guarded by mu: no number below is free
+	doors    []*door          // guarded by mu
+	captures []*Capture       // guarded by mu
+	ageing   time.Duration    // guarded by mu
+	defaults PortConfig       // guarded by mu: settings of ports whose spec says nothing
+	closed   bool             // guarded by mu
 }
 
 // New makes a switch without ports and starts its workers. Close stops it.
@@ -54,19 +56,20 @@ func New(opt Options) (*Switch, error) {
 	if opt.FDBSize < 1 || opt.FDBSize > MaxFDBSize {
 		return nil, fmt.Errorf("%w: forwarding table of %d entries: want 1 to %d", ErrInvalid, opt.FDBSize, MaxFDBSize)
 	}
-	if err := opt.Default.withDefaults().validate(); err != nil {
+	if err := opt.Default.Validate(); err != nil {
 		return nil, fmt.Errorf("default port settings: %w", err)
 	}
 	s := &Switch{
-		opt:     opt,
-		log:     opt.Log,
-		started: time.Now(),
-		fdb:     fdb.New(opt.FDBSize, opt.Ageing),
-		done:    make(chan struct{}),
-		ports:   map[int]*Port{},
-		names:   map[string]*Port{},
-		free:    1,
-		ageing:  opt.Ageing,
+		opt:      opt,
+		log:      opt.Log,
+		started:  time.Now(),
+		fdb:      fdb.New(opt.FDBSize, opt.Ageing),
+		done:     make(chan struct{}),
+		ports:    map[int]*Port{},
+		names:    map[string]*Port{},
+		free:     1,
+		ageing:   opt.Ageing,
+		defaults: opt.Default,
 	}
 	s.top.Store(&topology{hub: opt.Hub})
 	for range opt.Workers {
@@ -152,6 +155,7 @@ func (s *Switch) Info() Info {
 		Ports:     len(s.ports),
 		Ageing:    s.ageing,
 		Hub:       s.top.Load().hub,
+		Default:   s.defaults,
 		Workers:   len(s.workers),
 		FDBSize:   s.fdb.Len(),
 		FDBCap:    s.fdb.Cap(),
@@ -164,27 +168,4 @@ func (s *Switch) Info() Info {
 		}
 	}
 	return i
-}
-
-// Set changes settings of the switch.
-func (s *Switch) Set(ch Change) error {
-	if ch.Ageing != nil {
-		if err := checkAgeing(*ch.Ageing); err != nil {
-			return err
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if ch.Ageing != nil {
-		s.ageing = *ch.Ageing
-		s.fdb.SetAgeing(s.ageing)
-	}
-	if old := s.top.Load(); ch.Hub != nil && old.hub != *ch.Hub {
-		s.top.Store(&topology{views: old.views, hub: *ch.Hub})
-		if *ch.Hub {
-			s.fdb.Flush(func(e fdb.Entry) bool { return !e.Static })
-		}
-	}
-	s.events.add(EventSwitchChanged, nil, fmt.Sprintf("ageing %v, hub %t", s.ageing, s.top.Load().hub))
-	return nil
 }

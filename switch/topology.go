@@ -15,6 +15,7 @@ type topology struct {
 type view struct {
 	port        *Port
 	id          int
+	name        string
 	pvid        frame.VID
 	tagged      *frame.VIDSet
 	transparent bool
@@ -33,19 +34,6 @@ func (t *topology) get(id int) *view {
 		return nil
 	}
 	return t.views[id]
-}
-
-// with returns a copy of t in which v has taken its place, or in which port id
-// is gone if v is nil.
-func (t *topology) with(id int, v *view) *topology {
-	n := len(t.views)
-	if id >= n {
-		n = id + 1
-	}
-	next := &topology{hub: t.hub, views: make([]*view, n)}
-	copy(next.views, t.views)
-	next.views[id] = v
-	return next
 }
 
 // receivers lists the ports that a flood of VLAN vid can reach. Who asks keeps

@@ -47,6 +47,7 @@ func (p *Port) transmit(b *frame.Batch, bytes uint64) bool {
 	}
 	if t.link == nil {
 		p.drops[DropLinkLost].Add(uint64(len(b.Refs)))
+		p.note(b, b.Refs, DirOut, DropLinkLost)
 		t.mu.Unlock()
 		return true
 	}
@@ -119,6 +120,7 @@ func (p *Port) write(b *frame.Batch, bytes uint64) int {
 			bytes += uint64(r.Edit.Len(int(r.Len)))
 		}
 	}
+	p.note(b, b.Refs[:n], DirOut, notDropped)
 	t.frames.Add(uint64(n))
 	t.bytes.Add(bytes)
 	switch {
@@ -159,6 +161,7 @@ func (p *Port) queue(b *frame.Batch, n int) {
 	t.qmu.Unlock()
 	if lost := len(rest.Refs) - took; lost > 0 {
 		p.drops[DropRingFull].Add(uint64(lost))
+		p.note(b, rest.Refs[took:], DirOut, DropRingFull)
 	}
 }
 
@@ -166,8 +169,12 @@ func (p *Port) queue(b *frame.Batch, n int) {
 func (p *Port) abandon() {
 	t := &p.tx
 	t.qmu.Lock()
-	n := t.ring.Clear()
+	defer t.qmu.Unlock()
+	var b frame.Batch
+	for t.ring.Head(&b); len(b.Refs) > 0; t.ring.Head(&b) {
+		p.drops[DropLinkLost].Add(uint64(len(b.Refs)))
+		p.note(&b, b.Refs, DirOut, DropLinkLost)
+		t.ring.Pop(len(b.Refs))
+	}
 	t.len.Store(0)
-	t.qmu.Unlock()
-	p.drops[DropLinkLost].Add(uint64(n))
 }

@@ -166,6 +166,14 @@ func (w *worker) receive(pl *plug) {
 	}
 }
 
+// newToken returns a name for a link that no other link of this worker has had.
+func (w *worker) newToken() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.token++
+	return w.token
+}
+
 // do has f called on the worker's thread, soon.
 func (w *worker) do(f func()) {
 	w.mu.Lock()

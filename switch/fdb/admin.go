@@ -34,6 +34,22 @@ func (t *Table) SetLimit(port, limit int) {
 	t.limit[port] = limit
 }
 
+// CanAddStatic tells whether AddStatic would succeed.
+func (t *Table) CanAddStatic(k Key) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.find(k) != nil {
+		return true
+	}
+	set := t.set(k)
+	for i := range set {
+		if set[i].key.Load() == 0 || !value(set[i].val.Load()).isStatic() {
+			return true
+		}
+	}
+	return false
+}
+
 // AddStatic puts an entry in that neither ages nor moves. It fails only when
 // all eight places for it are taken by other static entries.
 func (t *Table) AddStatic(k Key, port int) bool {

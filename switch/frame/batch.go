@@ -1,6 +1,9 @@
 package frame
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // PrefixLen is the size of the length that precedes a frame in a Prefixed Batch.
 const PrefixLen = 4
@@ -63,6 +66,20 @@ func RemoveTag() Edit { return editRemove }
 
 // SetTag is the Edit that overwrites the outer tag's TCI.
 func SetTag(tci uint16) Edit { return editSet | Edit(tci) }
+
+// String says in words what becomes of the tag.
+func (e Edit) String() string {
+	vid, prio := uint32(e)&0x0fff, uint32(e)>>13&7
+	switch e & editKind {
+	case editInsert:
+		return fmt.Sprintf("tagged %d", vid)
+	case editRemove:
+		return "tag removed"
+	case editSet:
+		return fmt.Sprintf("tagged %d (priority %d kept)", vid, prio)
+	}
+	return "as it came"
+}
 
 // Len is the length that a frame of n bytes has after e.
 func (e Edit) Len(n int) int {

@@ -93,7 +93,10 @@ type Source interface {
 type Kind struct {
 	Name string // as in a Spec, before the first colon
 	Help string // usage, one line per form
-	Open func(context.Context, Spec, Options) (Source, error)
+	// Check says what Open would refuse before it touches anything, and
+	// whether the Source would be listening.
+	Check func(Spec) (listening bool, err error)
+	Open  func(context.Context, Spec, Options) (Source, error)
 }
 
 // Options is what the switch tells a Kind when it opens a Spec.

@@ -18,41 +18,50 @@ func Stream() link.Kind {
 stream:tcp:[HOST]:PORT           the same over TCP; without a HOST only this machine may connect
 stream:unix:PATH,connect=on      connect to a listening QEMU or switch, and again whenever it comes back
 stream:tcp:HOST:PORT,connect=on`,
-		Open: openStream,
+		Check: func(spec link.Spec) (bool, error) {
+			s, err := parseStream(spec)
+			return !s.dial, err
+		},
+		Open: func(ctx context.Context, spec link.Spec, opt link.Options) (link.Source, error) {
+			s, err := parseStream(spec)
+			switch {
+			case err != nil:
+				return nil, err
+			case s.dial:
+				return newDialer(s.addr, opt), nil
+			}
+			return listen(ctx, s.addr, s.mode)
+		},
 	}
 }
 
-func openStream(ctx context.Context, spec link.Spec, opt link.Options) (link.Source, error) {
-	addr, err := parseAddress(spec.Addr)
-	if err != nil {
-		return nil, err
+// streamSpec is a Spec of this kind, understood.
+type streamSpec struct {
+	addr address
+	dial bool
+	mode int // of a listening Unix socket's file; -1: what the umask leaves
+}
+
+func parseStream(spec link.Spec) (s streamSpec, err error) {
+	s.mode = -1
+	if s.addr, err = parseAddress(spec.Addr); err != nil {
+		return s, err
 	}
-	dial, err := spec.TakeSwitch("connect", false)
-	if err != nil {
-		return nil, err
+	if s.dial, err = spec.TakeSwitch("connect", false); err != nil {
+		return s, err
 	}
 	known := []string{"connect"}
-	if dial {
-		if err := spec.Done(known...); err != nil {
-			return nil, err
-		}
-		return newDialer(addr, opt), nil
-	}
-	mode := -1
-	if addr.network == "unix" {
+	if !s.dial && s.addr.network == "unix" {
 		known = append(known, "mode")
 		if text, ok := spec.Take("mode"); ok {
 			m, err := strconv.ParseUint(text, 8, 32)
 			if err != nil || m > 0o777 {
-				return nil, link.Errorf("mode=%s: want an octal file mode such as 0660", text)
+				return s, link.Errorf("mode=%s: want an octal file mode such as 0660", text)
 			}
-			mode = int(m)
+			s.mode = int(m)
 		}
 	}
-	if err := spec.Done(known...); err != nil {
-		return nil, err
-	}
-	return listen(ctx, addr, mode)
+	return s, spec.Done(known...)
 }
 
 // address is where a stream socket listens or connects to.

@@ -117,13 +117,3 @@ func (r *Ring) Pop(n int) (bytes int) {
 	}
 	return bytes
 }
-
-// Clear empties r and returns how many frames were in it.
-func (r *Ring) Clear() int {
-	n := r.frames
-	for _, c := range r.chunks {
-		pool.Put(c)
-	}
-	r.chunks, r.frames, r.bytes = nil, 0, 0
-	return n
-}
