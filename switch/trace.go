@@ -68,12 +68,12 @@ func (t *tracer) say(stage, format string, args ...any) {
 
 func (t *tracer) run() {
 	t.say("port", "comes in by %s (port %d), %d bytes", t.in.name, t.in.id, len(t.f))
+	if len(t.f) < frame.HeaderLen {
+		t.drop("port", DropRunt) // by the link already
+		return
+	}
 	for _, id := range t.in.mirrorIn {
 		t.deliver(t.top.get(id), 0, true)
-	}
-	if len(t.f) < frame.HeaderLen {
-		t.drop("port", DropRunt)
-		return
 	}
 	t.v.decide(t.top, t.s.fdb, t.in, t.f, t.s.seconds())
 	if !t.explainVLAN() {

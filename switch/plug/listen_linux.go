@@ -56,6 +56,23 @@ func (l *unixListener) Close() error {
 	return err
 }
 
+// Holder finds the process that listens on a Unix socket, if there is one and
+// this one may connect.
+func Holder(path string) (pid int, ok bool) {
+	pid, err := holder(context.Background(), path)
+	return pid, err == nil
+}
+
+func holder(ctx context.Context, path string) (pid int, err error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", path)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	return peerOf(conn).PID, nil
+}
+
 // listener yields a Link for each client.
 type listener struct {
 	addr address
@@ -88,11 +105,8 @@ func removeStale(ctx context.Context, path string) error {
 	if info.Mode()&fs.ModeSocket == 0 {
 		return fmt.Errorf("listen on unix:%s: there is something that is not a socket; remove it or choose another path", path)
 	}
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", path)
+	pid, err := holder(ctx, path)
 	if err == nil {
-		defer conn.Close()
-		pid := peerOf(conn).PID
 		return fmt.Errorf("listen on unix:%s: %w: process %d listens there", path, unix.EADDRINUSE, pid)
 	}
 	if !errors.Is(err, unix.ECONNREFUSED) {

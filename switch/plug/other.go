@@ -35,6 +35,9 @@ func ListenUnix(context.Context, string, int) (net.Listener, error) {
 	return nil, errors.ErrUnsupported
 }
 
+// Holder finds the process that listens on a Unix socket.
+func Holder(string) (pid int, ok bool) { return 0, false }
+
 func listen(context.Context, address, int) (link.Source, error) {
 	return nil, errors.ErrUnsupported
 }

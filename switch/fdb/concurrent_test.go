@@ -1,0 +1,119 @@
+package fdb
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Threads learn, look up, flush, sweep and list at the same time, in a table so
+// small that slots change hands all the time. Each address has its own two
+// ports, between which it moves: a look-up may fail but never names a third.
+func TestConcurrentUseNeverNamesAWrongPort(t *testing.T) {
+	const stations = 500
+	rounds := uint64(200_000)
+	if testing.Short() {
+		rounds = 20_000
+	}
+	port := func(n, which uint64) int { return int(1 + n*2 + which) }
+	table := New(16, ageing)
+	var busy sync.WaitGroup
+	var found atomic.Uint64
+	run := func(seed uint64, f func(rnd *rand.Rand)) {
+		busy.Go(func() {
+			rnd := rand.New(rand.NewPCG(seed, 1))
+			for range rounds {
+				f(rnd)
+			}
+		})
+	}
+	for i := range uint64(2) {
+		run(i, func(rnd *rand.Rand) {
+			n := rnd.Uint64N(stations)
+			table.Learn(key(1, n), port(n, rnd.Uint64N(2)), 0)
+		})
+		run(10+i, func(rnd *rand.Rand) {
+			n := rnd.Uint64N(stations)
+			got, ok := table.Lookup(key(1, n), 0)
+			if !ok {
+				return
+			}
+			found.Add(1)
+			if got != port(n, 0) && got != port(n, 1) {
+				t.Errorf("station %d is behind port %d, want %d or %d", n, got, port(n, 0), port(n, 1))
+			}
+		})
+	}
+	run(20, func(rnd *rand.Rand) {
+		n := rnd.Uint64N(stations)
+		switch rnd.IntN(100) {
+		case 0:
+			table.FlushPort(port(n, 0), true)
+		case 1:
+			for _, e := range table.Entries(0) {
+				at := e.MAC.Uint64() - key(1, 0).MAC().Uint64()
+				if e.Port != port(at, 0) && e.Port != port(at, 1) {
+					t.Errorf("listed: %+v", e)
+				}
+			}
+		case 2:
+			table.AddStatic(key(1, n), port(n, 1))
+		case 3:
+			table.Flush(func(e Entry) bool { return e.Static })
+		case 4:
+			table.Sweep(0)
+		}
+	})
+	busy.Wait()
+	if found.Load() == 0 {
+		t.Error("no look-up found anything: nothing was tested")
+	}
+	checkCounts(t, table)
+}
+
+// checkCounts compares the table's book-keeping with what lies in it.
+func checkCounts(t testing.TB, table *Table) {
+	t.Helper()
+	perPort := map[int]int{}
+	all := table.Entries(0)
+	for _, e := range all {
+		perPort[e.Port]++
+	}
+	if table.Len() != len(all) {
+		t.Errorf("counts %d entries, has %d", table.Len(), len(all))
+	}
+	for p, n := range perPort {
+		if table.PortLen(p) != n {
+			t.Errorf("counts %d entries of port %d, has %d", table.PortLen(p), p, n)
+		}
+	}
+	if len(table.perPort) != len(perPort) {
+		t.Errorf("counts entries of %d ports, has those of %d", len(table.perPort), len(perPort))
+	}
+}
+
+// Refreshing an address while others come and go must not bring one back or
+// give it away.
+func TestRefreshRacesWithRemoval(t *testing.T) {
+	table := New(16, ageing)
+	var busy sync.WaitGroup
+	for p := 1; p <= 2; p++ {
+		busy.Go(func() {
+			for now := range uint32(100_000) {
+				table.Learn(key(1, uint64(p)), p, now)
+			}
+		})
+		busy.Go(func() {
+			for range 5_000 {
+				table.FlushPort(p, false)
+			}
+		})
+	}
+	busy.Wait()
+	checkCounts(t, table)
+	for p := 1; p <= 2; p++ {
+		table.Learn(key(1, uint64(p)), p, 100_000)
+		expect(t, table, key(1, uint64(p)), p, 100_000)
+	}
+}

@@ -1,0 +1,127 @@
+package vswitch
+
+import (
+	"testing"
+
+	"vnetkit/switch/frame"
+)
+
+func TestForwardMirror(t *testing.T) {
+	for _, c := range []struct {
+		mirror string
+		aToB   int // copies of a unicast frame from a to b that the mirror shows
+		bToA   int
+		aToC   int
+		flood  int // of a broadcast from a
+	}{
+		{"1", 1, 1, 1, 1},
+		{"1:both", 1, 1, 1, 1},
+		{"1:in", 1, 0, 1, 1},
+		{"1:out", 0, 1, 0, 0},
+		{"2:out", 1, 0, 0, 1},
+		{"1:in+2:in", 1, 1, 1, 1},
+		{"1:out+2:out+3:out", 1, 1, 1, 2},
+		{"1+2", 2, 2, 1, 2},
+		{"all:in", 1, 1, 1, 1},
+		{"all:out", 1, 1, 1, 2},
+		{"all", 2, 2, 2, 3},
+		{"alpha", 1, 1, 1, 1}, // by name
+		{"port2:in", 0, 1, 0, 0},
+		{"17", 0, 0, 0, 0}, // not there (yet)
+	} {
+		t.Run(c.mirror, func(t *testing.T) {
+			l := newLab(t, Options{})
+			a, b, x := l.plug("name=alpha"), l.plug(""), l.plug("")
+			l.introduce(a, b, x)
+			m := l.plug("mirror=" + c.mirror)
+			show := func(f []byte, n int) (list []delivery) {
+				for range n {
+					list = append(list, delivery{m, f})
+				}
+				return list
+			}
+			ab, ba, ax, all := eth(b.mac, a.mac), eth(a.mac, b.mac), eth(x.mac, a.mac), eth(frame.Broadcast, a.mac)
+			l.expect(a, ab, append(show(ab, c.aToB), delivery{b, ab})...)
+			l.expect(b, ba, append(show(ba, c.bToA), delivery{a, ba})...)
+			l.expect(a, ax, append(show(ax, c.aToC), delivery{x, ax})...)
+			l.expect(a, all, append(show(all, c.flood), delivery{b, all}, delivery{x, all})...)
+		})
+	}
+}
+
+// Frames that come in are shown as they came, those that go out as they leave.
+func TestForwardMirrorShowsTags(t *testing.T) {
+	l := newLab(t, Options{})
+	access, trunk := l.plug("vlan=10"), l.plug("vlan=1,tagged=10")
+	in, out := l.plug("mirror=1:in"), l.plug("mirror=2:out")
+	f := eth(frame.Broadcast, access.mac)
+	tagged := retag(f, vlan(10, 0))
+	l.expect(access, f, delivery{trunk, tagged}, delivery{in, f}, delivery{out, tagged})
+}
+
+// What is dropped on the way in was seen on the way in.
+func TestForwardMirrorShowsDropped(t *testing.T) {
+	l := newLab(t, Options{})
+	a, b, m := l.plug("vlan=10"), l.plug("vlan=10"), l.plug("mirror=all:in")
+	f := retag(eth(frame.Broadcast, a.mac), vlan(99, 0))
+	l.expect(a, f, delivery{m, f})
+	l.expectDrop(m, eth(frame.Broadcast, m.mac), DropMirrorPort)
+	l.expectDrop(m, eth(b.mac, m.mac), DropMirrorPort)
+	if list, _ := l.sw.FDB(FDBFilter{Port: m.ref}); len(list) != 0 {
+		t.Errorf("learned %v from a mirror port", list)
+	}
+}
+
+// Two mirror ports do not show each other's copies, and a mirror's MTU holds.
+func TestForwardMirrorsDoNotMultiply(t *testing.T) {
+	l := newLab(t, Options{})
+	a, b := l.plug(""), l.plug("")
+	m1, m2 := l.plug("mirror=all:out"), l.plug("mirror=all:out,mtu=68")
+	f := eth(frame.Broadcast, a.mac)
+	l.expectSame(a, f, b, m1, m2)
+	long := ethLen(83, frame.Broadcast, a.mac)
+	l.expectSame(a, long, b, m1)
+	if d := l.port(m2.ref).Drops[DropMTU]; d != 1 {
+		t.Errorf("%d drops at the mirror, want 1", d)
+	}
+}
+
+func TestForwardMirrorChanges(t *testing.T) {
+	l := newLab(t, Options{})
+	a, b, m := l.plug(""), l.plug(""), l.plug("")
+	f := eth(frame.Broadcast, a.mac)
+	l.expectSame(a, f, b, m)
+	l.set(m, PortChange{Mirror: &[]MirrorFrom{{Port: a.ref, In: true}}})
+	l.expectSame(a, f, b, m) // now as a copy
+	l.expectSame(b, eth(frame.Broadcast, b.mac), a)
+	l.set(m, PortChange{Mirror: &[]MirrorFrom{{Port: "late", Out: true}}})
+	l.expectSame(a, f, b)
+	l.set(b, PortChange{Name: ptr("late")}) // a source may come, or be named, later
+	l.expectSame(a, f, b, m)
+	l.set(m, PortChange{Down: ptr(true)})
+	l.expectSame(a, f, b)
+	l.set(m, PortChange{Down: ptr(false), Mirror: &[]MirrorFrom{}})
+	l.expectSame(a, f, b, m) // takes part again
+	l.expectSame(m, eth(frame.Broadcast, m.mac), a, b)
+}
+
+// A port that becomes a mirror knows its stations no longer.
+func TestForwardMirrorForgetsStations(t *testing.T) {
+	l := newLab(t, Options{})
+	a, b, m := l.plug(""), l.plug(""), l.plug("")
+	l.introduce(a, b, m)
+	l.set(m, PortChange{Mirror: &[]MirrorFrom{{Port: "all", In: true}}})
+	f := eth(m.mac, a.mac)
+	l.expect(a, f, delivery{m, f}, delivery{b, f}) // shown, and flooded
+}
+
+func TestForwardMirrorIsUnplugged(t *testing.T) {
+	l := newLab(t, Options{})
+	a, b, m := l.plug(""), l.plug(""), l.plug("mirror=all")
+	l.pull(m)
+	l.expectSame(a, eth(frame.Broadcast, a.mac), b)
+	if err := l.sw.Remove(m.ref); err != nil {
+		t.Fatal(err)
+	}
+	l.expectSame(a, eth(frame.Broadcast, a.mac), b)
+}
