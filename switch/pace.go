@@ -13,8 +13,10 @@ import (
 //
 // A receiver that has not taken minPace in that time loses its credit: nobody
 // is held for it until it has caught up, or until creditAfter has passed and it
-// has moved at all. So a stuck receiver costs each sender one maxHold, a slow
-// one at most a sixteenth of its time, and both overflow their own rings.
+// has moved at all; and a source that was held for such a receiver is not held
+// for anyone in that time. So a stuck receiver costs each sender one maxHold,
+// slow ones cost it a sixteenth of its time at most, however many they are, and
+// all of them overflow their own rings.
 const (
 	maxHold     = time.Millisecond
 	minPace     = 128 << 10 // bytes in maxHold: 1 Gbit/s
@@ -24,6 +26,9 @@ const (
 // hold stops reading pl until the receivers that are behind have caught up.
 func (w *worker) hold(pl *plug, behind []*Port) {
 	now := time.Now()
+	if now.Before(pl.notBefore) {
+		return
+	}
 	for _, p := range behind {
 		if p.addWaiter(pl, now) {
 			pl.behind = append(pl.behind, p)
@@ -41,7 +46,7 @@ func (p *Port) addWaiter(pl *plug, now time.Time) bool {
 	t := &p.tx
 	t.qmu.Lock()
 	defer t.qmu.Unlock()
-	if !t.full.Load() && t.ring.Len() == 0 {
+	if !t.full.Load() {
 		return false
 	}
 	sent := t.bytes.Load()
@@ -103,7 +108,9 @@ func (w *worker) releaseLate() {
 			continue
 		}
 		for _, p := range pl.behind {
-			p.held(pl, now)
+			if p.wasHeldFor(pl, now) {
+				pl.notBefore = now.Add(creditAfter)
+			}
 		}
 		pl.behind = pl.behind[:0]
 		w.held = slices.Delete(w.held, i, i+1)
@@ -112,16 +119,18 @@ func (w *worker) releaseLate() {
 	}
 }
 
-// held is called when pl was held for p as long as can be.
-func (p *Port) held(pl *plug, now time.Time) {
+// wasHeldFor is called when pl was held for p as long as can be. It tells
+// whether p has lost its credit.
+func (p *Port) wasHeldFor(pl *plug, now time.Time) bool {
 	t := &p.tx
 	t.qmu.Lock()
 	defer t.qmu.Unlock()
 	t.waiters = slices.DeleteFunc(t.waiters, func(h *plug) bool { return h == pl })
 	sent := t.bytes.Load()
-	t.creditAt = time.Time{}
-	if sent-t.mark < minPace {
+	slow := sent-t.mark < minPace
+	t.creditAt, t.mark = time.Time{}, sent
+	if slow {
 		t.creditAt = now.Add(creditAfter)
 	}
-	t.mark = sent
+	return slow
 }

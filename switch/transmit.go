@@ -19,7 +19,7 @@ var defaultRing = ring.Limits{Frames: 16384, Bytes: 4 << 20}
 
 // egress is the sending half of a Port. Any worker may send.
 type egress struct {
-	mu    sync.Mutex  // held while writing; only ever tried by workers
+	mu    sync.Mutex  // held while writing, which never waits; who sends only tries it
 	link  link.Link   // guarded by mu; nil: there is none
 	batch frame.Batch // guarded by mu: what drain writes
 	watch writeWatch  // guarded by mu
@@ -27,7 +27,7 @@ type egress struct {
 
 	qmu      sync.Mutex // guards what follows; held for copying only
 	ring     ring.Ring
-	waiters  []*plug      // sources that are held until the ring is empty
+	waiters  []*plug      // sources that are held until the link is not full
 	mark     uint64       // bytes when a source was held last, or let go
 	creditAt time.Time    // no source is held for this port before; zero: it has credit
 	len      atomic.Int64 // ring.Len(); changed under qmu

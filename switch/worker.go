@@ -61,6 +61,8 @@ type plug struct {
 	ended  bool    // will yield nothing new: is read to its end
 	behind []*Port // receivers it is held for: it is not read
 	until  time.Time
+	// notBefore is when it may be held again, after it was held in vain.
+	notBefore time.Time
 }
 
 func newWorker(s *Switch) (*worker, error) {
