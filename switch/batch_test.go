@@ -249,3 +249,21 @@ func TestLinkFailsOnOneSide(t *testing.T) {
 		})
 	}
 }
+
+// What waits in the ring goes out before what comes later, also in the moment
+// in which nobody has begun to write it.
+func TestTransmitGoesBehindTheRing(t *testing.T) {
+	r := newRig(t, "")
+	p, got := r.ports[0], &recorder{}
+	p.tx.link = got
+	want := []string{string(numbered(mac(1), 1)), string(numbered(mac(1), 2)), string(numbered(mac(1), 3))}
+	p.queue(batchOf([]byte(want[0]), []byte(want[1])), 0)
+	last := batchOf([]byte(want[2]))
+	p.transmit(last, uint64(len(want[2])))
+	if !slices.Equal(got.got, want) {
+		t.Errorf("%d frames went out, or in another order", len(got.got))
+	}
+	if n := p.tx.len.Load(); n != 0 {
+		t.Errorf("%d frames are left", n)
+	}
+}

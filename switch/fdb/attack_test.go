@@ -50,6 +50,22 @@ func TestFloodOfAddressesHurtsNobodyElse(t *testing.T) {
 	}
 }
 
+// The books stay right when the table is so small that an eviction hits the very
+// set that the newcomer wants to get into.
+func TestFloodOfSmallTableKeepsBooks(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(9, 10))
+	for capacity := 1; capacity <= 40; capacity++ {
+		table := New(capacity, ageing)
+		for range 3000 {
+			table.Learn(key(1, rnd.Uint64N(1000)), 1+rnd.IntN(5), 0)
+		}
+		checkCounts(t, table)
+		if n := table.Len(); n > capacity {
+			t.Errorf("%d entries, the cap is %d", n, capacity)
+		}
+	}
+}
+
 // Many attackers share what one would have.
 func TestFloodFromManyPorts(t *testing.T) {
 	const capacity = 4096

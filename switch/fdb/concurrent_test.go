@@ -1,6 +1,7 @@
 package fdb
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -11,13 +12,18 @@ import (
 // small that slots change hands all the time. Each address has its own two
 // ports, between which it moves: a look-up may fail but never names a third.
 func TestConcurrentUseNeverNamesAWrongPort(t *testing.T) {
-	const stations = 500
+	for _, stations := range []uint64{24, 500} { // a few more than there are slots, and many more
+		t.Run(fmt.Sprint(stations), func(t *testing.T) { useConcurrently(t, stations) })
+	}
+}
+
+func useConcurrently(t *testing.T, stations uint64) {
 	rounds := uint64(200_000)
 	if testing.Short() {
 		rounds = 20_000
 	}
 	port := func(n, which uint64) int { return int(1 + n*2 + which) }
-	table := New(16, ageing)
+	table := New(8, ageing)
 	var busy sync.WaitGroup
 	var found atomic.Uint64
 	run := func(seed uint64, f func(rnd *rand.Rand)) {

@@ -229,6 +229,9 @@ func (t *Table) room(k Key, port int, now uint32) *slot {
 		t.clear(own)
 		return own
 	}
+	if free == nil {
+		free = freeIn(set) // the eviction can have hit this very set
+	}
 	if free != nil {
 		return free
 	}
@@ -241,6 +244,16 @@ func (t *Table) room(k Key, port int, now uint32) *slot {
 		t.clear(victim)
 	}
 	return victim
+}
+
+// freeIn returns a free slot of set, or nil.
+func freeIn(set *[ways]slot) *slot {
+	for i := range set {
+		if set[i].key.Load() == 0 {
+			return &set[i]
+		}
+	}
+	return nil
 }
 
 // evictFullest removes an entry of the fullest port. It looks at a bounded
