@@ -88,9 +88,14 @@ $(GOLANGCI_LINT):
 gen: ## generated files
 	$(GO) generate ./...
 
-install: build ## the binaries, into $(DESTDIR)$(PREFIX)/bin
+install: build ## binaries, manual pages and completions, under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(patsubst ./cmd/%,bin/%,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	bin/vnetctl completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vnetctl
+	bin/vnetctl completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vnetctl
+	bin/vnetctl completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vnetctl.fish
 
 clean: ## remove what was built, also the guests and tools in .cache
 	rm -rf bin .cache

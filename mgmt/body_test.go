@@ -70,7 +70,7 @@ func FuzzAPIBody(f *testing.F) {
 	server := mgmt.New(sw, mgmt.Options{})
 	var changes []api.Route
 	for _, r := range mgmt.Routes() {
-		if r.Changes {
+		if r.Changes && r.Method != http.MethodGet { // GET /v1/capture has no end, and no body
 			changes = append(changes, r)
 		}
 	}

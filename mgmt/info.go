@@ -61,15 +61,9 @@ func (s *Server) patchSwitch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	change := vswitch.Change{Hub: req.Hub}
-	if req.AgeingSeconds != nil {
-		secs := *req.AgeingSeconds
-		// Before the conversion, which would wrap around.
-		if lo, hi := vswitch.MinAgeing.Seconds(), vswitch.MaxAgeing.Seconds(); secs < lo || secs > hi {
-			return invalid("ageing time of %g seconds: want %g to %.0f", secs, lo, hi)
-		}
-		d := time.Duration(secs * float64(time.Second))
-		change.Ageing = &d
+	change, err := switchChange(req)
+	if err != nil {
+		return err
 	}
 	if err := s.sw.Set(change); err != nil {
 		return err

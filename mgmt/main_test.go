@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,6 +31,9 @@ func TestMain(m *testing.M) {
 // callAs makes the request "METHOD PATH BODY" and prints the answer's status
 // and body.
 func callAs(socket, request string) int {
+	if n, err := strconv.Atoi(request); err == nil {
+		return holdOpen(socket, n)
+	}
 	f := strings.SplitN(request, " ", 3)
 	status, body, err := exchange(socket, f[0], f[1], f[2])
 	if err != nil {
@@ -37,6 +41,27 @@ func callAs(socket, request string) int {
 		return 1
 	}
 	fmt.Println(status, body)
+	return 0
+}
+
+// holdOpen begins n requests and finishes none of them until it is told to end.
+func holdOpen(socket string, n int) int {
+	var open []net.Conn
+	for i := range n {
+		nc, err := net.Dial("unix", socket)
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		// Some stop in the header, some in the body, some before both.
+		_, _ = io.WriteString(nc, []string{"GET /v1/in", "PATCH /v1/ports/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{\"mtu\":", ""}[i%3])
+		open = append(open, nc)
+	}
+	fmt.Println("held")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	for _, nc := range open {
+		nc.Close()
+	}
 	return 0
 }
 

@@ -41,23 +41,14 @@ func (s *Server) postPort(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if req.Spec == "" {
-		return &api.Error{Code: api.ErrInvalid, Message: "the port's spec is missing", Hint: `for example {"spec":"stream:unix:/run/vm.sock"}`}
+	if err := specGiven(req); err != nil {
+		return err
 	}
 	added, err := s.sw.Add(r.Context(), req.Spec)
 	if err != nil {
 		return err
 	}
-	var answer api.Added
-	if added.Port != nil {
-		p := s.port(added.Port)
-		answer.Port = &p
-	}
-	if added.Door != nil {
-		d := door(*added.Door)
-		answer.Door = &d
-	}
-	return reply(w, http.StatusCreated, answer)
+	return reply(w, http.StatusCreated, s.added(added))
 }
 
 func (s *Server) patchPort(w http.ResponseWriter, r *http.Request) error {

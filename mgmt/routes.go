@@ -33,11 +33,18 @@ func routes() []route {
 		{"GET", "/v1/ports/{port}", read, (*Server).getPort, "one port, by number or name"},
 		{"PATCH", "/v1/ports/{port}", change, (*Server).patchPort, "change settings of a port"},
 		{"DELETE", "/v1/ports/{port}", change, (*Server).deletePort, "remove a port or a door"},
+		{"GET", "/v1/config", read, (*Server).getConfig, "the running configuration as a file would say it, and where that file is"},
+		{"POST", "/v1/reload", change, (*Server).postReload, "make the switch what its config file says, or say why not and change nothing"},
+		{"POST", "/v1/batch", change, (*Server).postBatch, "several changes as one: all of them happen or none"},
 		{"GET", "/v1/fdb", read, (*Server).getFDB, "known addresses; port, vlan, mac and static select"},
 		{"POST", "/v1/fdb", change, (*Server).postFDB, "add a static address"},
 		{"DELETE", "/v1/fdb", change, (*Server).deleteFDB, "forget learned addresses, with static=true static ones too; port, vlan and mac select"},
 		{"GET", "/v1/stats", read, (*Server).getStats, "every counter at one moment"},
 		{"GET", "/v1/events", read, (*Server).getEvents, "events after number since, one JSON object a line; follow=1 goes on for ever"},
+		{"GET", "/v1/capture", change, (*Server).getCapture, "frames of ports as pcapng, until the caller leaves; filter selects, snap cuts them off"},
+		{"POST", "/v1/trace", read, (*Server).postTrace, "what would become of a frame that came in by a port, and why; nothing is sent"},
+		{"POST", "/v1/inject", change, (*Server).postInject, "have a frame come in by a port; answers as POST /v1/trace"},
+		{"GET", "/metrics", read, (*Server).getMetrics, "every counter in Prometheus's text format"},
 	}
 }
 

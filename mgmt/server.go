@@ -42,6 +42,7 @@ type Options struct {
 	Version string       // of the daemon
 	Commit  string       // of the daemon
 	Group   int          // gid whose members may change things too; 0 or less: none
+	Config  Configurer   // the config file; nil: GET /v1/config and POST /v1/reload fail
 	Log     *slog.Logger // changes, and what goes wrong; nil: discard
 }
 
@@ -57,6 +58,8 @@ type Server struct {
 	users  users
 	routes map[string]map[string]route // by path, then by method
 	mux    *http.ServeMux
+
+	metrics http.Handler
 
 	admins, guests atomic.Int32 // connections now, see limits
 }
@@ -94,6 +97,7 @@ func New(sw *vswitch.Switch, opt Options) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.metrics = s.newMetrics()
 	s.buildMux()
 	return s
 }

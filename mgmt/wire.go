@@ -18,8 +18,12 @@ import (
 // decode reads a request's body into a T: one JSON value of at most
 // api.MaxBody bytes, no unknown field, nothing behind it.
 func decode[T any](w http.ResponseWriter, r *http.Request) (T, error) {
+	return decodeUpTo[T](w, r, api.MaxBody)
+}
+
+func decodeUpTo[T any](w http.ResponseWriter, r *http.Request, size int64) (T, error) {
 	var v T
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, api.MaxBody))
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, size))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&v); err != nil {
 		return v, bodyError(err, fieldsOf(reflect.TypeFor[T]()))
@@ -69,9 +73,11 @@ func bodyError(err error, fields []string) error {
 // fieldsOf lists the JSON names of t's fields.
 func fieldsOf(t reflect.Type) []string {
 	var names []string
-	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		names = append(names, name)
+	for _, f := range reflect.VisibleFields(t) {
+		if !f.Anonymous {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			names = append(names, name)
+		}
 	}
 	return names
 }

@@ -59,6 +59,15 @@ permitted, 4 no switch answers.`
 
 // run is the program; it returns the exit code.
 func run(args []string, e env) int {
+	cmd := command(e)
+	cmd.SetArgs(args)
+	cmd.SetOut(e.stdout)
+	cmd.SetErr(e.stderr)
+	return report(e.stderr, cmd.ExecuteContext(context.Background()))
+}
+
+// command is the command line: what is asked for, and its help.
+func command(e env) *cobra.Command {
 	var where string
 	var vm machine
 	var print bool
@@ -96,10 +105,7 @@ func run(args []string, e env) int {
 	cmd.Flags().StringVar(&vm.Name, "name", "", "the VM's name")
 	cmd.Flags().StringVar(&vm.MAC, "mac", "", "the card's address instead of one made from the name")
 	cmd.Flags().BoolVar(&print, "print", false, "print the command line and start nothing")
-	cmd.SetArgs(args)
-	cmd.SetOut(e.stdout)
-	cmd.SetErr(e.stderr)
-	return report(e.stderr, cmd.ExecuteContext(context.Background()))
+	return cmd
 }
 
 func start(ctx context.Context, where string, vm machine, print bool, e env) error {

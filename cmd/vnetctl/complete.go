@@ -15,22 +15,13 @@ const completeTimeout = 500 * time.Millisecond
 
 // completePorts completes the names of ports that are there now.
 func (a *app) completePorts(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	c, err := a.dial()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	defer c.Close()
-	ctx, cancel := context.WithTimeout(cmd.Context(), completeTimeout)
-	defer cancel()
-	ports, err := c.Ports(ctx)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []cobra.Completion
-	for _, p := range ports {
-		names = append(names, cobra.CompletionWithDesc(p.Name, p.Kind+" "+p.State+" "+peerText(p)))
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return a.live(cmd, func(ctx context.Context, c *client.Client) (names []cobra.Completion, _ error) {
+		ports, err := c.Ports(ctx)
+		for _, p := range ports {
+			names = append(names, cobra.CompletionWithDesc(p.Name, p.Kind+" "+p.State+" "+peerText(p)))
+		}
+		return names, err
+	})
 }
 
 // completeSwitch completes the names of switches that are there now.

@@ -31,7 +31,10 @@ func cannot(err error, format string, args ...any) error {
 }
 
 // usageError is a command line that makes no sense.
-type usageError struct{ what, cause, cure string }
+type usageError struct {
+	what, cause, cure string
+	place             string // lines that show where; printed as they are
+}
 
 func (e *usageError) Error() string { return e.what }
 
@@ -65,6 +68,12 @@ func (a *app) report(err error) int {
 		what, e.Message = e.Message, ""
 	}
 	fmt.Fprintf(a.err, "vnetctl: %s\n", printable(what))
+	var bad *usageError
+	if errors.As(err, &bad) {
+		for line := range strings.Lines(bad.place) {
+			fmt.Fprintf(a.err, "    %s\n", printable(strings.TrimSuffix(line, "\n")))
+		}
+	}
 	if e.Message != "" {
 		fmt.Fprintf(a.err, "  cause: %s\n", printable(e.Message))
 	}
@@ -83,7 +92,7 @@ func (a *app) cure(e api.Error) string {
 	if a.where == "" || strings.ContainsAny(a.where, " \t\n'\"\\$`;&|<>()*?[]{}!#~") {
 		return hint
 	}
-	for _, verb := range []string{"info", "ports", "port ", "fdb", "stats"} {
+	for _, verb := range []string{"info", "ports", "port ", "fdb", "stats", "vlan", "mirror", "top", "graph", "config", "reload", "capture", "trace"} {
 		hint = strings.ReplaceAll(hint, "vnetctl "+verb, "vnetctl -s "+a.where+" "+verb)
 	}
 	return hint

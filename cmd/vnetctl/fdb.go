@@ -23,6 +23,8 @@ func (f *fdbFlags) add(a *app, cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.VLAN, "vlan", 0, "only those in this VLAN")
 	cmd.Flags().StringVar(&f.MAC, "mac", "", "only this address")
 	_ = cmd.RegisterFlagCompletionFunc("port", a.completePorts)
+	_ = cmd.RegisterFlagCompletionFunc("vlan", a.completeVLANs)
+	_ = cmd.RegisterFlagCompletionFunc("mac", a.completeMACs)
 }
 
 func (a *app) fdbCommand() *cobra.Command {
@@ -38,7 +40,10 @@ func (a *app) fdbShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "List known addresses by VLAN",
-		Args:  arguments(0, 0, "flags only"),
+		Example: `  vnetctl fdb show
+  vnetctl fdb --vlan 10 --learned
+  vnetctl fdb --port vm1 -o name`,
+		Args: arguments(0, 0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.static && f.learned {
 				e := usage("fdb: --static and --learned leave nothing over")
@@ -51,7 +56,7 @@ func (a *app) fdbShow() *cobra.Command {
 	f.add(a, cmd)
 	cmd.Flags().BoolVar(&f.static, "static", false, "only static ones")
 	cmd.Flags().BoolVar(&f.learned, "learned", false, "only learned ones")
-	return cmd
+	return a.outputs(cmd)
 }
 
 func (a *app) showFDB(ctx context.Context, f fdbFlags) error {
@@ -70,13 +75,14 @@ func (a *app) showFDB(ctx context.Context, f fdbFlags) error {
 	if a.json {
 		return a.printJSON(api.FDB{Entries: entries})
 	}
-	t := &table{columns: []column{{head: "VLAN", right: true}, {head: "MAC"}, {head: "PORT", right: true}, {head: "NAME"}, {head: "AGE", right: true}}}
+	t := &table{columns: []column{{head: "VLAN", right: true}, {head: "MAC"}, {head: "PORT", right: true}, {head: "NAME"}, {head: "AGE", right: true}, {head: "SECONDS", right: true, wide: true}}}
 	for _, e := range entries {
 		seen := "static"
 		if !e.Static {
 			seen = age(time.Duration(e.AgeSeconds) * time.Second)
 		}
-		t.add(strconv.Itoa(e.VLAN), e.MAC, strconv.Itoa(e.Port), e.PortName, seen)
+		t.add(strconv.Itoa(e.VLAN), e.MAC, strconv.Itoa(e.Port), e.PortName, seen, strconv.FormatInt(e.AgeSeconds, 10))
+		t.names = append(t.names, e.MAC)
 	}
 	a.table(t)
 	return nil
@@ -100,6 +106,7 @@ func (a *app) fdbAdd() *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&vlan, "vlan", 0, "VLAN of the address (default: the port's own)")
+	_ = cmd.RegisterFlagCompletionFunc("vlan", a.completeVLANs)
 	return cmd
 }
 
@@ -123,10 +130,12 @@ func (a *app) addFDB(ctx context.Context, add api.FDBAdd) error {
 func (a *app) fdbDel() *cobra.Command {
 	var f fdbFlags
 	cmd := &cobra.Command{
-		Use:     "del MAC",
-		Aliases: []string{"delete", "remove", "rm"},
-		Short:   "Forget an address, static or learned; one that is not there is no error",
-		Args:    arguments(1, 1, "one MAC"),
+		Use:               "del MAC",
+		Aliases:           []string{"delete", "remove", "rm"},
+		Short:             "Forget an address, static or learned; one that is not there is no error",
+		Example:           "  vnetctl fdb del 52:54:00:12:34:56 --vlan 10",
+		Args:              arguments(1, 1, "one MAC"),
+		ValidArgsFunction: a.completeMACs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			all := true
 			f.MAC, f.Static = args[0], &all
@@ -136,6 +145,7 @@ func (a *app) fdbDel() *cobra.Command {
 	cmd.Flags().StringVar(&f.Port, "port", "", "only behind this port")
 	cmd.Flags().IntVar(&f.VLAN, "vlan", 0, "only in this VLAN")
 	_ = cmd.RegisterFlagCompletionFunc("port", a.completePorts)
+	_ = cmd.RegisterFlagCompletionFunc("vlan", a.completeVLANs)
 	return cmd
 }
 
@@ -144,7 +154,9 @@ func (a *app) fdbFlush() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "flush",
 		Short: "Forget learned addresses; their next frames are flooded",
-		Args:  arguments(0, 0, "flags only"),
+		Example: `  vnetctl fdb flush
+  vnetctl fdb flush --port vm1 --static`,
+		Args: arguments(0, 0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.static {
 				f.Static = &f.static

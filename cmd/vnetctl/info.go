@@ -14,7 +14,9 @@ func (a *app) infoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "info",
 		Short: "Show the switch as a whole",
-		Args:  arguments(0, 0, "flags only"),
+		Example: `  vnetctl info
+  vnetctl -s lab info --json | jq .fdb`,
+		Args: arguments(0, 0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cannot(a.info(cmd), "show the switch")
 		},

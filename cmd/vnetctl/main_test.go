@@ -97,6 +97,7 @@ func normalise(text, dir string) string {
 		{`"workers": \d+`, `"workers": N`},
 		{`\b\d{1,2}s\b`, "Ns"},
 		{`workers +\d+`, "workers N"},
+		{`(?m)(verb "xyzzy"\n +cause: the verbs are ).*`, "${1}..."},
 		{` {2,}`, "  "},
 		{`(?m) +$`, ""},
 	} {
@@ -239,8 +240,14 @@ func TestList(t *testing.T) {
 			found = normalise(line, s.Dir)
 		}
 	}
-	if want := "lab  DIR  PID  USER  Ns  2  1.2.3  -\n"; found != want {
+	if want := "lab  DIR  PID  USER  Ns  2  0  1.2.3  -\n"; found != want {
 		t.Errorf("got %q, want %q", found, want)
+	}
+	if out, _, code := vnetctl(t, nil, "list", "--interval", "0", "-o", "name"); code != 0 || !strings.Contains(out, s.Dir+"\n") {
+		t.Errorf("names: exit %d: %s", code, out)
+	}
+	if _, stderr, code := vnetctl(t, nil, "list", "--interval", "-1s"); code != 2 || !strings.Contains(stderr, "before now") {
+		t.Errorf("exit %d: %s", code, stderr)
 	}
 	for _, args := range [][]string{{"list", "--json"}, {"--json"}} {
 		if out, _, code = vnetctl(t, nil, args...); code != 0 || !strings.Contains(out, `"dir": "`+s.Dir+`"`) {

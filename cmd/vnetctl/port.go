@@ -21,7 +21,10 @@ func (a *app) portCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "port",
 		Short: "Add, change and remove ports",
-		Args:  a.verb,
+		Example: `  vnetctl port add stream:unix:/run/vm1.sock,connect=on,name=vm1
+  vnetctl port set vm1 mtu=1500
+  vnetctl port remove vm1`,
+		Args: a.verb,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			e := usage("port: a verb is missing")
 			e.cause, e.cure = "the verbs are add, set, up, down and remove", "vnetctl port --help; vnetctl ports lists what there is"
@@ -179,6 +182,12 @@ func (a *app) setPort(ctx context.Context, ref string, change api.PortChange) er
 	if a.json {
 		return a.printJSON(p)
 	}
+	a.describePort(p)
+	return nil
+}
+
+// describePort says in a line how a port is set.
+func (a *app) describePort(p api.Port) {
 	text := fmt.Sprintf("port %s (%d): %s, vlan=%d tagged=%s mtu=%d", p.Name, p.ID, p.State, p.PVID, p.Tagged, p.MTU)
 	if p.Transparent {
 		text += " transparent=on"
@@ -187,7 +196,6 @@ func (a *app) setPort(ctx context.Context, ref string, change api.PortChange) er
 		text += " " + f
 	}
 	fmt.Fprintln(a.out, printable(text))
-	return nil
 }
 
 // settings are the keys of port set, as in specs.

@@ -14,7 +14,6 @@ import (
 )
 
 func (a *app) portsCommand() *cobra.Command {
-	var form string
 	cmd := &cobra.Command{
 		Use:   "ports [PORT...]",
 		Short: "List ports: who is plugged in, VLANs, counters",
@@ -31,20 +30,13 @@ longer (-o wide says why).`,
   vnetctl ports --json | jq -r '.ports[] | select(.state != "up") | .name'`,
 		ValidArgsFunction: a.completePorts,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !slices.Contains([]string{"table", "wide", "name"}, form) {
-				e := usage("ports: there is no output form %q", form)
-				e.cause, e.cure = "the forms are table, wide and name", "vnetctl ports -o wide"
-				return e
-			}
-			return cannot(a.ports(cmd, args, form), "list ports")
+			return cannot(a.ports(cmd, args), "list ports")
 		},
 	}
-	cmd.Flags().StringVarP(&form, "output", "o", "table", "table, wide or name")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]cobra.Completion{"table", "wide", "name"}, cobra.ShellCompDirectiveNoFileComp))
-	return cmd
+	return a.outputs(cmd)
 }
 
-func (a *app) ports(cmd *cobra.Command, refs []string, form string) error {
+func (a *app) ports(cmd *cobra.Command, refs []string) error {
 	c, err := a.dial()
 	if err != nil {
 		return err
@@ -66,13 +58,8 @@ func (a *app) ports(cmd *cobra.Command, refs []string, form string) error {
 		return err
 	case a.json:
 		return a.printJSON(api.Ports{Ports: ports})
-	case form == "name":
-		for _, p := range ports {
-			fmt.Fprintln(a.out, p.Name)
-		}
-	default:
-		a.table(portTable(ports, form == "wide"))
 	}
+	a.table(portTable(ports, a.form == formWide))
 	return nil
 }
 
@@ -99,6 +86,7 @@ func portTable(ports []api.Port, wide bool) *table {
 				strconv.Itoa(p.MTU), flags(p), p.Spec, note(p))
 		}
 		t.add(row...)
+		t.names = append(t.names, p.Name)
 	}
 	return t
 }

@@ -16,6 +16,7 @@ func (a *app) portSwitch(verb string, down bool) *cobra.Command {
 	return &cobra.Command{
 		Use:               verb + " PORT...",
 		Short:             map[bool]string{false: "Let ports carry frames", true: "Let ports carry nothing; they stay plugged in"}[down],
+		Example:           "  vnetctl port " + verb + " vm1 vm2",
 		Args:              arguments(1, many, "at least one PORT"),
 		ValidArgsFunction: a.completePorts,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -43,7 +44,7 @@ note says so.`,
 		Example: `  vnetctl port remove vm1
   vnetctl port remove stream:tcp:127.0.0.1:5558`,
 		Args:              arguments(1, many, "at least one PORT"),
-		ValidArgsFunction: a.completePorts,
+		ValidArgsFunction: a.completePortsAndDoors,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.eachPort(cmd.Context(), args, "remove port %s", func(ctx context.Context, c *client.Client, ref string) error {
 				err := c.RemovePort(ctx, ref)

@@ -23,6 +23,7 @@ type app struct {
 
 	where     string // -s
 	json      bool
+	form      form // -o of verbs that print a table
 	noHeaders bool
 	timeout   time.Duration
 }
@@ -64,8 +65,8 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.DurationVar(&a.timeout, "timeout", client.DefaultTimeout, "how long the switch may take to answer")
 	_ = root.RegisterFlagCompletionFunc("switch", a.completeSwitch)
 	root.AddCommand(
-		a.infoCommand(), a.portsCommand(), a.portCommand(), a.fdbCommand(),
-		a.statsCommand(), a.listCommand(), a.monitorCommand(),
+		a.infoCommand(), a.portsCommand(), a.portCommand(), a.fdbCommand(), a.vlanCommand(), a.mirrorCommand(), a.topCommand(), a.graphCommand(),
+		a.statsCommand(), a.listCommand(), a.monitorCommand(), a.captureCommand(), a.traceCommand(), a.configCommand(), a.reloadCommand(),
 	)
 	return root
 }
@@ -142,8 +143,11 @@ func flagError(cmd *cobra.Command, err error) error {
 	e.cure = cmd.CommandPath() + " --help"
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
-		kind := map[string]string{"int": "a number", "uint64": "a number", "duration": "a time such as 500ms or 5s", "bool": "true or false"}
+		kind := map[string]string{"int": "a number", "uint64": "a number", "duration": "a time such as 500ms or 5s", "bool": "true or false", "form": "table, wide or name"}
 		e.what = fmt.Sprintf("%s--%s wants %s, not %q", prefix(cmd), invalid.GetFlag().Name, kind[invalid.GetFlag().Value.Type()], invalid.GetValue())
+		if near := api.Nearest(invalid.GetValue(), forms); near != "" && invalid.GetFlag().Value.Type() == "form" {
+			e.cause = fmt.Sprintf("did you mean %q?", near)
+		}
 		return e
 	}
 	var unknown *pflag.NotExistError

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -21,6 +22,8 @@ func (a *app) statsCommand() *cobra.Command {
 totals since each port was made, and why frames were dropped.
 
 With --interval 0 it reads once and shows no rates.`,
+		Example: `  vnetctl stats --interval 5s
+  vnetctl stats --interval 0 --json | jq .totals`,
 		Args: arguments(0, 0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if interval < 0 {
@@ -30,7 +33,7 @@ With --interval 0 it reads once and shows no rates.`,
 		},
 	}
 	cmd.Flags().DurationVar(&interval, "interval", time.Second, "time between the two readings")
-	return cmd
+	return a.outputs(cmd)
 }
 
 // statsAnswer is what stats --json prints.
@@ -67,7 +70,7 @@ func (a *app) stats(ctx context.Context, interval time.Duration) error {
 		return a.printJSON(answer)
 	}
 	a.table(trafficTable(answer))
-	if len(answer.Totals.Drops) > 0 {
+	if len(answer.Totals.Drops) > 0 && a.form != formName {
 		fmt.Fprintln(a.out)
 		a.table(dropTable(answer.Stats))
 	}
@@ -83,7 +86,8 @@ func trafficTable(st statsAnswer) *table {
 	for _, h := range heads {
 		t.columns = append(t.columns, column{head: h, right: true})
 	}
-	row := func(id, name, state string, rate client.Rate, known bool, tr api.Traffic) {
+	t.columns = append(t.columns, column{head: "KIND", wide: true}, column{head: "MACS", right: true, wide: true})
+	row := func(id, name, state, kind string, rate client.Rate, known bool, tr api.Traffic) {
 		cells := []string{id, name, state}
 		if st.Rates != nil {
 			rates := []string{"", "", "", "", ""}
@@ -92,7 +96,7 @@ func trafficTable(st statsAnswer) *table {
 			}
 			cells = append(cells, rates...)
 		}
-		t.add(append(cells, humanUint(tr.Rx.Frames), humanUint(tr.Rx.Bytes), humanUint(tr.Tx.Frames), humanUint(tr.Tx.Bytes), humanUint(sum(tr.Drops)), strconv.Itoa(tr.Queue))...)
+		t.add(append(cells, humanUint(tr.Rx.Frames), humanUint(tr.Rx.Bytes), humanUint(tr.Tx.Frames), humanUint(tr.Tx.Bytes), humanUint(sum(tr.Drops)), strconv.Itoa(tr.Queue), kind, strconv.Itoa(tr.MACs))...)
 	}
 	rates := client.Rates{}
 	if st.Rates != nil {
@@ -100,10 +104,11 @@ func trafficTable(st statsAnswer) *table {
 	}
 	for _, p := range st.Ports {
 		rate, known := rates.Ports[p.ID]
-		row(strconv.Itoa(p.ID), p.Name, p.State, rate, known, p.Traffic)
+		row(strconv.Itoa(p.ID), p.Name, p.State, p.Kind, rate, known, p.Traffic)
+		t.names = append(t.names, p.Name)
 	}
-	sums := api.Traffic{Rx: st.Totals.Rx, Tx: st.Totals.Tx, Drops: st.Totals.Drops, Queue: st.Totals.Queue}
-	row("", "total", fmt.Sprintf("%d of %d up", st.Totals.PortsUp, st.Totals.Ports), rates.Totals, true, sums)
+	sums := api.Traffic{Rx: st.Totals.Rx, Tx: st.Totals.Tx, Drops: st.Totals.Drops, Queue: st.Totals.Queue, MACs: st.FDB.Entries}
+	row("", "total", fmt.Sprintf("%d of %d up", st.Totals.PortsUp, st.Totals.Ports), "", rates.Totals, true, sums)
 	return t
 }
 
@@ -120,4 +125,26 @@ func dropTable(st api.Stats) *table {
 		t.add(strconv.FormatUint(st.Totals.Drops[reason], 10), reason, name, st.Reasons[reason])
 	}
 	return t
+}
+
+// readRates reads every counter twice and returns what went on in between.
+func readRates(ctx context.Context, c *client.Client, interval time.Duration) (client.Rates, error) {
+	first, err := c.Stats(ctx)
+	if err != nil {
+		return client.Rates{}, err
+	}
+	select {
+	case <-time.After(interval):
+	case <-ctx.Done():
+		return client.Rates{}, ctx.Err()
+	}
+	second, err := c.Stats(ctx)
+	if err != nil {
+		return client.Rates{}, err
+	}
+	r, ok := client.RatesBetween(first, second)
+	if !ok {
+		return r, errors.New("the switch was started anew in between")
+	}
+	return r, nil
 }

@@ -21,6 +21,11 @@ type switchStatus struct {
 	Trouble []string   `json:"trouble"` // sentences; none: all is well
 }
 
+// statusScreen is what vnetctl --json prints without a verb.
+type statusScreen struct {
+	Switches []switchStatus `json:"switches"`
+}
+
 // status is what vnetctl does without a verb.
 func (a *app) status(cmd *cobra.Command, _ []string) error {
 	ctx := cmd.Context()
@@ -44,9 +49,7 @@ func (a *app) status(cmd *cobra.Command, _ []string) error {
 		screen = append(screen, a.inspect(ctx, f))
 	}
 	if a.json {
-		return a.printJSON(struct {
-			Switches []switchStatus `json:"switches"`
-		}{screen})
+		return a.printJSON(statusScreen{screen})
 	}
 	if len(screen) == 0 {
 		fmt.Fprint(a.out, "No switch runs on this host, as far as you may see.\n\n  start one:    vswitch\n  plug a VM in: vmrun --name vm1 -- -m 1G -drive file=vm1.qcow2,if=virtio\n  all verbs:    vnetctl --help\n")

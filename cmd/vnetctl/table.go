@@ -14,11 +14,13 @@ import (
 type table struct {
 	columns []column
 	rows    [][]string
+	names   []string // what -o name prints: a name for each thing listed
 }
 
 type column struct {
 	head  string
 	right bool                // numbers
+	wide  bool                // only shown with -o wide
 	paint func(string) string // the terminal's colour for a value; nil: none
 }
 
@@ -74,8 +76,6 @@ func (t *table) print(w io.Writer, headers, colour bool) {
 	}
 	_, _ = io.WriteString(w, b.String())
 }
-
-func (a *app) table(t *table) { t.print(a.out, !a.noHeaders, a.colour) }
 
 // printJSON writes v for programs.
 func (a *app) printJSON(v any) error {

@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"vnetkit/mgmt/api"
+	"vnetkit/switch/plug"
 )
 
 // directory is a switch's directory, held by this process. The lock on its pid
@@ -51,19 +54,28 @@ func holdDir(path string, mode fs.FileMode, gid int) (*directory, error) {
 	return d, nil
 }
 
-// dirMode lets in who may open a door.
+// dirMode lets in who may open a door, and lets nobody but us take a door away.
 func dirMode(mode fs.FileMode) fs.FileMode {
-	x := mode&0o444>>2 | mode&0o222>>1
-	return mode | x&0o111
+	dir := fs.FileMode(0o700)
+	for _, who := range []fs.FileMode{0o070, 0o007} {
+		if mode&0o666&who != 0 {
+			dir |= 0o555 & who
+		}
+	}
+	return dir
 }
 
 // lock takes the lock on the pid file, or names who has it.
 func (d *directory) lock() error {
 	path := filepath.Join(d.path, pidName)
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o644)
+		// Nobody else may open it: who can could lock it, too.
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 		if err != nil {
-			return fmt.Errorf("take hold of switch directory: %w", err)
+			if pid, ok := plug.Holder(filepath.Join(d.path, api.SocketName)); ok {
+				return &heldError{d.path, strconv.Itoa(pid)}
+			}
+			return fmt.Errorf("take hold of switch directory: %w (choose another place with -s DIR)", err)
 		}
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -87,7 +99,7 @@ func (d *directory) lock() error {
 		d.pid = f
 		text := []byte(strconv.Itoa(os.Getpid()) + "\n")
 		_, err = f.WriteAt(text, 0)
-		err = errors.Join(err, f.Truncate(int64(len(text))), f.Chmod(0o644))
+		err = errors.Join(err, f.Truncate(int64(len(text))))
 		if err != nil {
 			return errors.Join(fmt.Errorf("write %s: %w", path, err), d.release())
 		}
@@ -99,6 +111,9 @@ func (d *directory) lock() error {
 type heldError struct{ dir, pid string }
 
 func (e *heldError) Error() string {
+	if e.pid == "" { // it has begun this moment
+		return fmt.Sprintf("switch directory %s is in use by another process; choose another with -s DIR", e.dir)
+	}
 	return fmt.Sprintf("switch directory %s is in use by process %s; stop it with: kill %s, or choose another with -s DIR", e.dir, e.pid, e.pid)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"vnetkit/mgmt/api"
+	"vnetkit/mgmt/config"
 )
 
 // options is the command line.
@@ -29,12 +30,15 @@ type options struct {
 	fdbSize   int
 	workers   int
 	spin      time.Duration
+	metrics   string // address for scrapes; "": none
+	web       string // address of the web page; "": none
+	webWrite  bool   // the web page may change the switch
+	config    configOptions
 	verbose   bool
 	quiet     bool
 }
 
-// maxSpin keeps a mistyped unit from burning a CPU.
-const maxSpin = 10 * time.Millisecond
+const maxSpin = config.MaxSpin
 
 func parseFlags(args []string) (options, error) {
 	var o options
@@ -55,6 +59,8 @@ func parseFlags(args []string) (options, error) {
 	f.IntVar(&o.fdbSize, "fdb-size", 65536, "most addresses to remember")
 	f.IntVar(&o.workers, "workers", 0, "threads that carry frames; 0: half as many as CPUs, at most 8")
 	f.DurationVar(&o.spin, "spin", 50*time.Microsecond, "look for frames this `TIME` before sleeping, while they come that fast; 0: never")
+	o.tcpFlags(f)
+	o.configFlags(f)
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "log warnings and errors only, and print no welcome")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
 	f.BoolVarP(&o.version, "version", "V", false, "print the version")
@@ -69,17 +75,28 @@ func parseFlags(args []string) (options, error) {
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
+	if err := o.readConfig(f, args); err != nil {
+		return o, err
+	}
 	if dir != "" && name != "" {
 		return o, fmt.Errorf("--sock and --name both say where the switch is; give one")
 	}
 	var err error
-	if o.dir, err = api.ResolveDir(dir + name); err != nil {
+	if name != "" {
+		o.dir, err = api.NamedDir(name)
+	} else {
+		o.dir, err = api.ResolveDir(dir)
+	}
+	if err != nil {
 		return o, err
 	}
 	if o.group, err = lookupGroup(group); err != nil {
 		return o, err
 	}
 	if o.mgmtGroup, err = lookupGroup(mgmtGroup); err != nil {
+		return o, err
+	}
+	if err := o.checkTCP(); err != nil {
 		return o, err
 	}
 	if o.spin < 0 || o.spin > maxSpin {
@@ -90,6 +107,7 @@ func parseFlags(args []string) (options, error) {
 		return o, fmt.Errorf("--mode %s: want an octal file mode such as 0660", mode)
 	}
 	o.mode = fs.FileMode(m)
+	o.settle(f)
 	return o, nil
 }
 
@@ -116,6 +134,7 @@ func helpText(f *pflag.FlagSet) string {
   vswitch -s /tmp/lab                     in a directory of your choice
   vswitch --port stream:tcp:0.0.0.0:5558  also for QEMUs on other hosts
   vswitch --port stream:unix:/tmp/a,vlan=10 --port stream:unix:/tmp/b,tagged=10+20
+  vswitch --config lab.toml               all of it from a file; SIGHUP or vnetctl reload reads it again
 
 Plug QEMU in with
   -netdev stream,id=n0,addr.type=unix,addr.path=DIR/stream -device virtio-net-pci,netdev=n0

@@ -13,10 +13,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"vnetkit/mgmt/api"
 )
 
 // Set by the linker.
@@ -31,7 +34,7 @@ func run() int {
 	opt, err := parseFlags(os.Args[1:])
 	switch {
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "vswitch: %v\ntry: vswitch --help\n", err)
+		complain(err, "vswitch --help")
 		return 2
 	case opt.help != "":
 		fmt.Print(opt.help)
@@ -39,12 +42,30 @@ func run() int {
 	case opt.version:
 		fmt.Printf("vswitch %s (commit %s)\n", version, commit)
 		return 0
+	case opt.config.check:
+		opt.config.reportCheck(os.Stdout)
+		return 0
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := serve(ctx, opt); err != nil {
-		fmt.Fprintf(os.Stderr, "vswitch: %v\n", err)
+		complain(err, "")
 		return exitCode(err)
 	}
 	return 0
+}
+
+// complain says what failed and what to do about it.
+func complain(err error, cure string) {
+	if listMistakes(err) {
+		return
+	}
+	fmt.Fprintf(os.Stderr, "vswitch: %v\n", err)
+	var e *api.Error
+	if errors.As(err, &e) && e.Hint != "" {
+		cure = e.Hint
+	}
+	if cure != "" {
+		fmt.Fprintf(os.Stderr, "  cure:  %s\n", cure)
+	}
 }

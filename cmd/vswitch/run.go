@@ -21,6 +21,7 @@ import (
 
 // serve runs a switch until ctx ends.
 func serve(ctx context.Context, opt options) (err error) {
+	surviveHangup(opt)
 	dir, err := holdDir(opt.dir, opt.mode, opt.group)
 	if err != nil {
 		return err
@@ -39,18 +40,27 @@ func serve(ctx context.Context, opt options) (err error) {
 	if err != nil {
 		return err
 	}
-	if !opt.quiet {
-		welcome(opt)
-	}
-	log.Info("switch is up", "dir", opt.dir, "pid", os.Getpid(), "version", version)
-	err = mgmt.New(sw, mgmt.Options{
+	manager := newManager(sw, opt, log)
+	defer reloadOnHangup(ctx, manager)()
+	server := mgmt.New(sw, mgmt.Options{
 		Name:    filepath.Base(opt.dir),
 		Dir:     opt.dir,
 		Version: version,
 		Commit:  commit,
 		Group:   opt.mgmtGroup,
+		Config:  manager,
 		Log:     log,
-	}).Serve(ctx, ln)
+	})
+	tcp, err := listenTCP(ctx, opt, server, log)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	if !opt.quiet {
+		welcome(opt)
+	}
+	tcp.announce(os.Stdout, opt.quiet)
+	log.Info("switch is up", "dir", opt.dir, "pid", os.Getpid(), "version", version)
+	err = tcp.serveWith(ctx, func(ctx context.Context) error { return server.Serve(ctx, ln) })
 	log.Info("switch stops")
 	return err
 }
@@ -89,17 +99,26 @@ func newSwitch(opt options, log *slog.Logger) (*vswitch.Switch, error) {
 // openDoors opens the ports that the command line names, and the switch's own
 // door last, so that who finds it finds the others too.
 func openDoors(ctx context.Context, sw *vswitch.Switch, opt options) error {
-	door := link.Spec{
-		Kind: "stream",
-		Addr: "unix:" + filepath.Join(opt.dir, api.StreamName),
-		Opts: []link.Opt{{Key: "mode", Value: fmt.Sprintf("%04o", opt.mode)}},
-	}
-	for _, spec := range append(opt.ports, door.String()) {
+	for _, spec := range append(opt.ports, ownDoor(opt).String()) {
 		if _, err := sw.Add(ctx, spec); err != nil {
 			return err
 		}
 	}
+	for _, op := range opt.config.wanted.Statics() {
+		if err := sw.AddFDB(op.VID, op.MAC, op.Port); err != nil {
+			return err
+		}
+	}
 	return giveToGroup(filepath.Join(opt.dir, api.StreamName), opt.group)
+}
+
+// ownDoor is where clients plug in, in the switch's own directory.
+func ownDoor(opt options) link.Spec {
+	return link.Spec{
+		Kind: "stream",
+		Addr: "unix:" + filepath.Join(opt.dir, api.StreamName),
+		Opts: []link.Opt{{Key: "mode", Value: fmt.Sprintf("%04o", opt.mode)}},
+	}
 }
 
 func listenAPI(ctx context.Context, opt options) (net.Listener, error) {

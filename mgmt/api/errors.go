@@ -78,6 +78,8 @@ type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`        // what is wrong, with the object's name
 	Hint    string `json:"hint,omitempty"` // how to cure it
+
+	Index *int `json:"index,omitempty"` // of a batch: the operation that failed, counted from 0
 }
 
 // Failure is the body of an answer whose status is not 2xx.

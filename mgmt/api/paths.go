@@ -63,10 +63,15 @@ func ResolveDir(s string) (string, error) {
 	if isDir(s) {
 		return absDir(s)
 	}
-	if err := checkName(s); err != nil {
+	return NamedDir(s)
+}
+
+// NamedDir is ResolveDir for what can only be a NAME.
+func NamedDir(name string) (string, error) {
+	if err := checkName(name); err != nil {
 		return "", err
 	}
-	dir := DefaultDir(s)
+	dir := DefaultDir(name)
 	if err := checkParent(filepath.Dir(dir)); err != nil {
 		return "", err
 	}

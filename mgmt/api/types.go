@@ -152,8 +152,8 @@ type FDB struct {
 // FDBAdd makes a static entry: POST /v1/fdb. One that is there is replaced.
 type FDBAdd struct {
 	MAC  string `json:"mac"`
-	VLAN int    `json:"vlan"`
-	Port string `json:"port"` // number or name
+	VLAN int    `json:"vlan,omitempty"` // absent: the PVID of Port
+	Port string `json:"port"`           // number or name
 }
 
 // Removed answers DELETE /v1/fdb.

@@ -111,6 +111,14 @@ func (c *Client) Stats(ctx context.Context) (api.Stats, error) {
 	return st, c.call(ctx, "GET", "/v1/stats", nil, &st)
 }
 
+// Batch carries out several changes as one: all or none. The *api.Error has the
+// Index of the operation that failed.
+func (c *Client) Batch(ctx context.Context, ops []api.Operation) ([]api.OperationResult, error) {
+	var r api.BatchResult
+	err := c.call(ctx, "POST", "/v1/batch", api.Batch{Operations: ops}, &r)
+	return r.Results, err
+}
+
 // Routes lists what the switch's API can do.
 func (c *Client) Routes(ctx context.Context) ([]api.Route, error) {
 	var r api.Routes

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"vnetkit/mgmt"
+	"vnetkit/mgmt/mgmttest"
+)
+
+// On a full disk it ends, says so, and what is there is a whole capture.
+func TestCaptureDiskFull(t *testing.T) {
+	s := mgmttest.Start(t, mgmt.Options{})
+	a := s.Plug()
+	disk := filepath.Join(s.Dir, "disk")
+	if err := os.Mkdir(disk, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("needs the right to mount a small disk: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(disk, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	file := filepath.Join(disk, "cap.pcapng")
+	c := startCapture(t, s, "all", "-w", file)
+	for range 200 {
+		a.Send(1, 0xff, 1000)
+	}
+	c.end(1, "the disk is full; what was written before is valid")
+	b := readFile(t, file)
+	if n := frames(t, b); n < 50 || len(b) > 64<<10 || !strings.HasPrefix(c.err.String(), fmt.Sprintf("vnetctl: %d frames captured, ", n)) {
+		t.Errorf("%d bytes, %d frames; %s", len(b), n, &c.err)
+	}
+}
+
+// openTerminal is both ends of a pseudo terminal.
+func openTerminal(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("needs a pseudo terminal: %v", err)
+	}
+	t.Cleanup(func() { master.Close() })
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err := errors.Join(err, unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)); err != nil {
+		t.Fatal(err)
+	}
+	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("needs a pseudo terminal: %v", err)
+	}
+	t.Cleanup(func() { slave.Close() })
+	return master, slave
+}
+
+// Nothing binary goes to a terminal.
+func TestCaptureToTerminal(t *testing.T) {
+	s := mgmttest.Start(t, mgmt.Options{})
+	_, terminal := openTerminal(t)
+	for _, args := range [][]string{{"all"}, {"all", "-w", "-"}} {
+		var errs bytes.Buffer
+		code := runContext(t.Context(), append([]string{"-s", s.Dir, "capture"}, args...), terminal, &errs)
+		want := "vnetctl: capture: frames are not for a terminal\n  cause: standard output is a terminal, and a capture is binary\n  cure:  vnetctl capture ... | wireshark -k -i -"
+		if code != 2 || !strings.HasPrefix(errs.String(), want) {
+			t.Errorf("exit %d: %s", code, &errs)
+		}
+	}
+}
+
+// Who may only look is told why that is not enough.
+func TestCaptureForbidden(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to run vnetctl as another user")
+	}
+	s := mgmttest.Start(t, mgmt.Options{})
+	program := filepath.Join(mgmttest.Dir(t), "vnetctl")
+	copyProgram(t, program)
+	cmd := exec.Command(program)
+	cmd.Env = []string{"GORACE=atexit_sleep_ms=0", "VNETCTL_TEST_ARGS=-s " + s.Dir + " capture all"}
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, _ := cmd.CombinedOutput()
+	if code := cmd.ProcessState.ExitCode(); code != 3 || !strings.Contains(string(out), "frames are private, so capturing takes the right to change") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"vnetkit/mgmt/config"
+	vswitch "vnetkit/switch"
+)
+
+// newManager keeps the switch and its config file together.
+func newManager(sw *vswitch.Switch, opt options, log *slog.Logger) *config.Manager {
+	for _, text := range opt.config.wanted.Overrides {
+		log.Warn("the command line overrules the config file", "setting", text)
+	}
+	return &config.Manager{
+		Switch:  sw,
+		Started: opt.config.wanted,
+		Own:     ownDoor(opt),
+		Kinds:   kinds,
+		File:    opt.config.file,
+		Load:    opt.config.load,
+		Log:     log,
+	}
+}
+
+// surviveHangup keeps a SIGHUP that comes too early to be answered from ending
+// a process that has a config file.
+func surviveHangup(opt options) {
+	if opt.config.file != "" {
+		signal.Ignore(syscall.SIGHUP)
+	}
+}
+
+// reloadOnHangup reloads at each SIGHUP until the function that it returns is
+// called. Without a config file SIGHUP ends the process, as it always does.
+func reloadOnHangup(ctx context.Context, m *config.Manager) (stop func()) {
+	if m.File == "" {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	hangups, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-hangups:
+				_, _ = m.Reload(ctx) // it logs what came of it
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Ignore(syscall.SIGHUP) // the default would leave sockets behind
+		cancel()
+		<-done
+	}
+}
