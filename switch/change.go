@@ -275,7 +275,11 @@ func (c *change) addFDB(op FDBOp) error {
 	if !s.fdb.CanAddStatic(key) {
 		return fmt.Errorf("%w: static addresses fill all eight places that %v can have", ErrFull, op.MAC)
 	}
-	c.then = append(c.then, func() { s.fdb.AddStatic(key, p.id) })
+	c.then = append(c.then, func() {
+		if !s.fdb.AddStatic(key, p.id) { // others of the same change took the last place
+			s.log.Warn("static address has no place", "mac", op.MAC, "vlan", op.VID, "port", p.id)
+		}
+	})
 	c.event(EventFDBChanged, p, fmt.Sprintf("static %v vlan %d", op.MAC, op.VID))
 	return nil
 }

@@ -126,7 +126,7 @@ func FuzzTraceFrame(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.ContainsAny(text, "/:") && !strings.Contains(text, "=") {
-			t.Skip("could be a file of this machine")
+			return // could be a file of this machine
 		}
 		got, err := parseFrame(strings.Fields(text))
 		if err != nil {

@@ -42,18 +42,46 @@ const maxSpin = config.MaxSpin
 
 func parseFlags(args []string) (options, error) {
 	var o options
-	var dir, name, mode, group, mgmtGroup string
-	var help bool
+	var raw rawOptions
+	f := o.flags(&raw)
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if raw.help {
+		o.help = helpText(f)
+		return o, nil
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	if err := o.readConfig(f, args); err != nil {
+		return o, err
+	}
+	if err := o.resolve(raw); err != nil {
+		return o, err
+	}
+	o.settle(f)
+	return o, nil
+}
+
+// rawOptions are options as they were typed.
+type rawOptions struct {
+	dir, name, mode, group, mgmtGroup string
+	help                              bool
+}
+
+// flags makes the flags that fill in o and raw.
+func (o *options) flags(raw *rawOptions) *pflag.FlagSet {
 	f := pflag.NewFlagSet("vswitch", pflag.ContinueOnError)
 	f.SortFlags = false
 	f.Usage = func() {}
-	f.StringVarP(&dir, "sock", "s", "", "`DIR`ectory of the switch, or its name")
-	f.StringVar(&name, "name", "", "`NAME` of the switch: its directory's name in the default place (default \"default\")")
+	f.StringVarP(&raw.dir, "sock", "s", "", "`DIR`ectory of the switch, or its name")
+	f.StringVar(&raw.name, "name", "", "`NAME` of the switch: its directory's name in the default place (default \"default\")")
 	f.StringArrayVarP(&o.ports, "port", "p", nil, "plug in `SPEC`: kind:address[,key=value]...; may be repeated")
 	f.StringVar(&o.defaults, "port-default", "", "`KEYS` for ports whose spec does not set them, such as vlan=10,isolated=on")
-	f.StringVarP(&mode, "mode", "m", "0600", "octal `MODE` of the doors; the directory follows it")
-	f.StringVarP(&group, "group", "g", "", "`GROUP` of the directory and the doors")
-	f.StringVar(&mgmtGroup, "mgmtgroup", "", "`GROUP` whose members may change the switch, besides its user and root")
+	f.StringVarP(&raw.mode, "mode", "m", "0600", "octal `MODE` of the doors; the directory follows it")
+	f.StringVarP(&raw.group, "group", "g", "", "`GROUP` of the directory and the doors")
+	f.StringVar(&raw.mgmtGroup, "mgmtgroup", "", "`GROUP` whose members may change the switch, besides its user and root")
 	f.BoolVar(&o.hub, "hub", false, "send every frame to every port, as a hub does")
 	f.DurationVar(&o.ageing, "ageing", 300*time.Second, "forget addresses not seen for this `TIME`")
 	f.IntVar(&o.fdbSize, "fdb-size", 65536, "most addresses to remember")
@@ -64,51 +92,41 @@ func parseFlags(args []string) (options, error) {
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "log warnings and errors only, and print no welcome")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
 	f.BoolVarP(&o.version, "version", "V", false, "print the version")
-	f.BoolVarP(&help, "help", "h", false, "print this")
-	if err := f.Parse(args); err != nil {
-		return o, err
-	}
-	if help {
-		o.help = helpText(f)
-		return o, nil
-	}
-	if f.NArg() > 0 {
-		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
-	}
-	if err := o.readConfig(f, args); err != nil {
-		return o, err
-	}
-	if dir != "" && name != "" {
-		return o, fmt.Errorf("--sock and --name both say where the switch is; give one")
-	}
-	var err error
-	if name != "" {
-		o.dir, err = api.NamedDir(name)
-	} else {
-		o.dir, err = api.ResolveDir(dir)
+	f.BoolVarP(&raw.help, "help", "h", false, "print this")
+	return f
+}
+
+// resolve finds what was named, and checks what was typed.
+func (o *options) resolve(raw rawOptions) (err error) {
+	switch {
+	case raw.dir != "" && raw.name != "":
+		return fmt.Errorf("--sock and --name both say where the switch is; give one")
+	case raw.name != "":
+		o.dir, err = api.NamedDir(raw.name)
+	default:
+		o.dir, err = api.ResolveDir(raw.dir)
 	}
 	if err != nil {
-		return o, err
+		return err
 	}
-	if o.group, err = lookupGroup(group); err != nil {
-		return o, err
+	if o.group, err = lookupGroup(raw.group); err != nil {
+		return err
 	}
-	if o.mgmtGroup, err = lookupGroup(mgmtGroup); err != nil {
-		return o, err
+	if o.mgmtGroup, err = lookupGroup(raw.mgmtGroup); err != nil {
+		return err
 	}
 	if err := o.checkTCP(); err != nil {
-		return o, err
+		return err
 	}
 	if o.spin < 0 || o.spin > maxSpin {
-		return o, fmt.Errorf("--spin %v: want 0 to %v", o.spin, maxSpin)
+		return fmt.Errorf("--spin %v: want 0 to %v", o.spin, maxSpin)
 	}
-	m, err := strconv.ParseUint(mode, 8, 32)
+	m, err := strconv.ParseUint(raw.mode, 8, 32)
 	if err != nil || m > 0o777 {
-		return o, fmt.Errorf("--mode %s: want an octal file mode such as 0660", mode)
+		return fmt.Errorf("--mode %s: want an octal file mode such as 0660", raw.mode)
 	}
 	o.mode = fs.FileMode(m)
-	o.settle(f)
-	return o, nil
+	return nil
 }
 
 // lookupGroup finds a group by name or number.

@@ -191,14 +191,13 @@ func (l *pipeLink) WriteBatch(b *frame.Batch) (int, error) {
 			l.stage = r.Edit.Append(l.stage[:0], b.Frame(r))
 			msg = l.stage
 		}
-		err := unix.EINTR
-		for err == unix.EINTR {
-			_, err2 := unix.SendmsgN(l.fd, msg, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-			err, _ = err2.(unix.Errno)
+		err := error(unix.EINTR)
+		for errors.Is(err, unix.EINTR) {
+			_, err = unix.SendmsgN(l.fd, msg, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		}
-		switch err {
-		case 0, unix.EMSGSIZE: // what cannot be carried is refused, whole
-		case unix.EAGAIN:
+		switch {
+		case err == nil, errors.Is(err, unix.EMSGSIZE): // what cannot be carried is refused, whole
+		case errors.Is(err, unix.EAGAIN):
 			return i, link.ErrFull
 		default:
 			return i, fmt.Errorf("write: %w", err)
