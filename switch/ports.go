@@ -228,7 +228,9 @@ func (s *Switch) plugIn(p *Port, l link.Link) error {
 		p.tx.mu.Unlock()
 		p.attached, p.peer, p.reason, p.since = true, peer, "", time.Now()
 		c.show(p)
-		w.do(func() { w.attach(p, l) })
+		// Only when the port is before the data path: who hears from it may
+		// answer at once.
+		c.then = append(c.then, func() { w.do(func() { w.attach(p, l) }) })
 		c.event(EventLinkUp, p, peerText(peer))
 		s.log.Info("link up", "port", p.id, "name", p.name(), "peer", peerText(peer))
 		return nil
