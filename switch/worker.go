@@ -14,7 +14,7 @@ import (
 const (
 	// bufSize is a worker's receive buffer: it bounds how much one read can
 	// take, and fits into a core's second-level cache.
-	bufSize = 256 << 10
+	bufSize = 192 << 10
 )
 
 // errUrgent ends a link at once: nothing that speaks to a switch sends
