@@ -125,16 +125,22 @@ unless you say --force.`,
 	return cmd
 }
 
-func (a *app) saveConfig(ctx context.Context, args []string, force bool) error {
+// fileAndRunning finds the file that save and diff are about, and asks the
+// switch for its running configuration.
+func (a *app) fileAndRunning(ctx context.Context, args []string) (path string, running *config.Config, err error) {
 	answer, err := a.runningConfig(ctx)
 	if err != nil {
-		return err
+		return "", running, err
 	}
-	path, err := configFile(answer, args)
-	if err != nil {
-		return err
+	if path, err = configFile(answer, args); err != nil {
+		return "", running, err
 	}
-	running, err := parseRunning(answer)
+	running, err = parseRunning(answer)
+	return path, running, err
+}
+
+func (a *app) saveConfig(ctx context.Context, args []string, force bool) error {
+	path, running, err := a.fileAndRunning(ctx, args)
 	if err != nil {
 		return err
 	}
@@ -183,15 +189,7 @@ of vswitch overrules counts as different here: vnetctl does not know it.`,
 }
 
 func (a *app) diffConfig(ctx context.Context, args []string) error {
-	answer, err := a.runningConfig(ctx)
-	if err != nil {
-		return err
-	}
-	path, err := configFile(answer, args)
-	if err != nil {
-		return err
-	}
-	running, err := parseRunning(answer)
+	path, running, err := a.fileAndRunning(ctx, args)
 	if err != nil {
 		return err
 	}
