@@ -13,9 +13,10 @@ import (
 )
 
 // defaultRing bounds what waits for a receiver. A receiver that lost the CPU
-// for a few milliseconds must find its frames when it comes back; more than
-// that only makes them old.
-var defaultRing = ring.Limits{Frames: 16384, Bytes: 4 << 20}
+// for some milliseconds must find its frames when it comes back; more than that
+// only makes them old. Two million small frames a second for 30 ms, which is as
+// long as a busy machine may keep a thread waiting, is 65,536.
+var defaultRing = ring.Limits{Frames: 65536, Bytes: 4 << 20}
 
 // egress is the sending half of a Port. Any worker may send.
 type egress struct {
