@@ -19,6 +19,8 @@ type change struct {
 	undo  []func()  // takes back what was done to the control side, latest last
 	then  []func()  // what follows from success, with mu held: events, forgetting
 	later []func()  // and what may take time, without mu
+
+	statics []fdb.Key // that then adds
 }
 
 // change has f make a change, and puts it into force or takes it back.
@@ -272,14 +274,11 @@ func (c *change) addFDB(op FDBOp) error {
 		return err
 	}
 	key := fdb.MakeKey(op.VID, op.MAC.Uint64())
-	if !s.fdb.CanAddStatic(key) {
+	if !s.fdb.CanAddStatic(key, c.statics...) {
 		return fmt.Errorf("%w: static addresses fill all eight places that %v can have", ErrFull, op.MAC)
 	}
-	c.then = append(c.then, func() {
-		if !s.fdb.AddStatic(key, p.id) { // others of the same change took the last place
-			s.log.Warn("static address has no place", "mac", op.MAC, "vlan", op.VID, "port", p.id)
-		}
-	})
+	c.statics = append(c.statics, key)
+	c.then = append(c.then, func() { s.fdb.AddStatic(key, p.id) })
 	c.event(EventFDBChanged, p, fmt.Sprintf("static %v vlan %d", op.MAC, op.VID))
 	return nil
 }

@@ -95,6 +95,35 @@ func TestApplyAllOrNone(t *testing.T) {
 	}
 }
 
+// Static addresses that do not all have room are not added at all, also when it
+// is the change's own addresses that take each other's places.
+func TestApplyFillsForwardingTable(t *testing.T) {
+	l := newLab(t, Options{FDBSize: 8})
+	a := l.plug("name=a")
+	var ops []Op
+	for n := range 100 { // more than four times eight places
+		ops = append(ops, Op{AddFDB: &FDBOp{1, mac(100 + n), "a"}})
+	}
+	_, err := l.sw.Apply(t.Context(), ops)
+	var op *OpError
+	if !errors.As(err, &op) || !errors.Is(err, ErrFull) || op.Index < 8 {
+		t.Fatalf("error is %v, want one about a full table", err)
+	}
+	if list, _ := l.sw.FDB(FDBFilter{}); len(list) != 0 {
+		t.Errorf("%d addresses were added", len(list))
+	}
+	fit := append(ops[:op.Index:op.Index], ops[0]) // one twice takes one place
+	if _, err := l.sw.Apply(t.Context(), fit); err != nil {
+		t.Fatal(err)
+	}
+	if list, _ := l.sw.FDB(FDBFilter{Port: a.ref}); len(list) != op.Index {
+		t.Errorf("%d addresses were added, want %d", len(list), op.Index)
+	}
+	if _, err := l.sw.Apply(t.Context(), ops[op.Index:op.Index+1]); !errors.Is(err, ErrFull) {
+		t.Errorf("error is %v, want one about a full table", err)
+	}
+}
+
 // A door whose ports are to have other settings stays open all the time.
 func TestApplyResetsDoor(t *testing.T) {
 	l := newLab(t, Options{})

@@ -34,20 +34,24 @@ func (t *Table) SetLimit(port, limit int) {
 	t.limit[port] = limit
 }
 
-// CanAddStatic tells whether AddStatic would succeed.
-func (t *Table) CanAddStatic(k Key) bool {
+// CanAddStatic tells whether AddStatic would succeed for k, after it has for all
+// of before, if nobody adds others in between.
+func (t *Table) CanAddStatic(k Key, before ...Key) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.find(k) != nil {
-		return true
-	}
 	set := t.set(k)
+	taken := map[Key]bool{k: true}
 	for i := range set {
-		if set[i].key.Load() == 0 || !value(set[i].val.Load()).isStatic() {
-			return true
+		if key := Key(set[i].key.Load()); key != 0 && value(set[i].val.Load()).isStatic() {
+			taken[key] = true
 		}
 	}
-	return false
+	for _, key := range before {
+		if t.set(key) == set {
+			taken[key] = true
+		}
+	}
+	return len(taken) <= ways
 }
 
 // AddStatic puts an entry in that neither ages nor moves. It fails only when

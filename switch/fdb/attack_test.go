@@ -90,6 +90,20 @@ func TestFloodFromManyPorts(t *testing.T) {
 	}
 }
 
+// Thousands of ports with an address or two each: a newcomer must not pay for
+// their number.
+func BenchmarkLearnAtCapOfManyPorts(b *testing.B) {
+	const capacity = 32767
+	table := New(capacity, ageing)
+	for n := range uint64(capacity) {
+		table.Learn(key(1, n), 1+int(n), 0)
+	}
+	rnd := rand.New(rand.NewPCG(11, 12))
+	for b.Loop() {
+		table.Learn(MakeKey(1, rnd.Uint64()>>16&^(1<<40)), 1+rnd.IntN(capacity), 0)
+	}
+}
+
 // The attacker leaves: its share is free again.
 func TestFloodEndsWithItsPort(t *testing.T) {
 	table := New(1024, ageing)

@@ -3,6 +3,7 @@ package fdb
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -76,6 +77,66 @@ func useConcurrently(t *testing.T, stations uint64) {
 		t.Error("no look-up found anything: nothing was tested")
 	}
 	checkCounts(t, table)
+}
+
+// A slot changes hands while it is looked at: a look-up must not find its old
+// address behind its new port. No address comes back, so that nothing but that
+// can go wrong, and the set has one slot that is not static, so that each
+// newcomer takes it.
+func TestLookupWhileSlotChangesHands(t *testing.T) {
+	rounds := uint64(100_000)
+	if testing.Short() {
+		rounds = 20_000
+	}
+	table := New(1, ageing)
+	table.cap = 1 << 20 // nothing is evicted
+	set := table.set(key(1, 0))
+	keys := make([]Key, 0, rounds)
+	for n := uint64(0); len(keys) < cap(keys); n++ {
+		if k := key(1, n); table.set(k) == set {
+			keys = append(keys, k)
+		}
+	}
+	for n := uint64(0); table.PortLen(9999) < ways-1; n++ {
+		if k := key(2, n); table.set(k) == set {
+			table.AddStatic(k, 9999)
+		}
+	}
+	port := func(i uint64) int { return 1 + int(i%2) }
+	var now atomic.Uint64 // which of keys is in the slot, or was a moment ago
+	var found uint64
+	var busy sync.WaitGroup
+	busy.Go(func() {
+		for i := range rounds {
+			table.Learn(keys[i], port(i), 0)
+			now.Store(i)
+		}
+	})
+	// Stopping the world stops the reader between any two instructions.
+	done := make(chan struct{})
+	busy.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				runtime.ReadMemStats(new(runtime.MemStats))
+			}
+		}
+	})
+	for i := now.Load(); i < rounds-1; i = now.Load() {
+		if got, ok := table.Lookup(keys[i], 0); ok {
+			found++
+			if got != port(i) {
+				t.Errorf("address %d is behind port %d, want %d", i, got, port(i))
+			}
+		}
+	}
+	close(done)
+	busy.Wait()
+	if found == 0 {
+		t.Error("no look-up found anything: nothing was tested")
+	}
 }
 
 // checkCounts compares the table's book-keeping with what lies in it.

@@ -44,7 +44,7 @@ import (
 const (
 	ways     = 8   // slots in a set
 	headroom = 4   // slots for each entry of the cap
-	scanLen  = 256 // sets that a search for a victim looks at
+	scanLen  = 256 // sets, and ports, that a search for a victim looks at
 )
 
 // Key is a VLAN and an address: 0, then 12 bits VID, then 48 bits MAC, plus
@@ -279,10 +279,16 @@ func (t *Table) evictFullest() bool {
 
 // findFullest is for when the fullest port has lost so many entries that it
 // has less than an average share; until then it is full enough to give way.
+// Where many are equally full that is soon, so it looks at a bounded number of
+// ports, at other ones each time.
 func (t *Table) findFullest() {
-	for p, have := range t.perPort {
+	looked := 0
+	for p, have := range t.perPort { // begins anywhere
 		if have > t.perPort[t.fullest] {
 			t.fullest = p
+		}
+		if looked++; looked == scanLen {
+			return
 		}
 	}
 }
