@@ -1,9 +1,7 @@
 package mgmt
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/user"
@@ -27,14 +25,6 @@ type caller struct {
 }
 
 type callerKey struct{}
-
-// withCaller is http.Server's ConnContext.
-func withCaller(ctx context.Context, c net.Conn) context.Context {
-	if c, ok := c.(*conn); ok {
-		return context.WithValue(ctx, callerKey{}, c.caller)
-	}
-	return ctx
-}
 
 func callerOf(r *http.Request) caller {
 	c, _ := r.Context().Value(callerKey{}).(caller)

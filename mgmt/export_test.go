@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"vnetkit/mgmt/api"
@@ -49,4 +50,25 @@ func (s *Server) Replace(method, path string, f http.HandlerFunc) {
 }
 
 // Connections is how many callers are connected.
-func (s *Server) Connections() int { return int(s.admins.Load() + s.guests.Load()) }
+func (s *Server) Connections() int { return s.admins.count() + s.guests.count() }
+
+// AdmitBusy says what becomes of n callers, one after the other, whose requests
+// are all being answered.
+func AdmitBusy(n, limit, excess int) string {
+	var r room
+	var list []string
+	for range n {
+		c := &conn{room: &r}
+		switch {
+		case !r.admit(c, limit, excess):
+			list = append(list, "out")
+			continue
+		case c.caller.excess:
+			list = append(list, "told")
+		default:
+			list = append(list, "in")
+		}
+		c.owes(false)
+	}
+	return strings.Join(list, " ")
+}

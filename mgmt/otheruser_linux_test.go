@@ -1,8 +1,6 @@
 package mgmt_test
 
 import (
-	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -14,53 +12,24 @@ import (
 	"vnetkit/mgmt/mgmttest"
 )
 
+// clientAs is a process of another user that makes a request.
+func clientAs(t *testing.T, cred syscall.Credential, s *mgmttest.Switch, request string) *exec.Cmd {
+	t.Helper()
+	return mgmttest.AsUser(t, cred, "client", "MGMT_TEST_SOCKET="+filepath.Join(s.Dir, api.SocketName), "MGMT_TEST_REQUEST="+request)
+}
+
 // asUser makes a request from a process of another user, and returns the
 // answer's status and body as text.
-func asUser(t *testing.T, cred *syscall.Credential, s *mgmttest.Switch, request string) string {
+func asUser(t *testing.T, cred syscall.Credential, s *mgmttest.Switch, request string) string {
 	t.Helper()
-	// Others cannot start the test where go test put it.
-	program := filepath.Join(s.Dir, "client")
-	if _, err := os.Stat(program); err != nil {
-		copyProgram(t, program)
-	}
-	cmd := exec.Command(program)
-	cmd.Env = []string{"GORACE=atexit_sleep_ms=0", "MGMT_TEST_SOCKET=" + filepath.Join(s.Dir, api.SocketName), "MGMT_TEST_REQUEST=" + request}
-	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
-	out, err := cmd.CombinedOutput()
+	out, err := clientAs(t, cred, s, request).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s as uid %d: %v: %s", request, cred.Uid, err, out)
 	}
 	return string(out)
 }
 
-func copyProgram(t *testing.T, to string) {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := os.Open(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		t.Fatal(err)
-	}
-	if err := out.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestOtherUsers(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to make requests as other users")
-	}
 	const group = 4242
 	plain := mgmttest.Start(t, mgmt.Options{})
 	grouped := mgmttest.Start(t, mgmt.Options{Group: group})
@@ -71,20 +40,20 @@ func TestOtherUsers(t *testing.T) {
 		admin bool
 	}{
 		{"root", plain, syscall.Credential{}, true},
-		{"stranger", plain, syscall.Credential{Uid: 65534, Gid: 65534}, false},
+		{"stranger", plain, mgmttest.Nobody, false},
 		{"member of root's group", plain, syscall.Credential{Uid: 65534, Gid: 0, Groups: []uint32{0}}, false},
 		{"stranger where a group may", grouped, syscall.Credential{Uid: 65534, Gid: 65534, Groups: []uint32{1, 2, 3}}, false},
 		{"primary group", grouped, syscall.Credential{Uid: 65534, Gid: group}, true},
 		{"supplementary group", grouped, syscall.Credential{Uid: 65534, Gid: 65534, Groups: []uint32{1, group, 7}}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			status, answer, _ := strings.Cut(asUser(t, &tc.cred, tc.s, "GET /v1/info "), " ")
+			status, answer, _ := strings.Cut(asUser(t, tc.cred, tc.s, "GET /v1/info "), " ")
 			if in := decode[api.Info](t, answer); status != "200" || in.MayChange != tc.admin {
 				t.Errorf("info: %s %s", status, answer)
 			}
 			before := tc.s.Info().Hub
 			body := map[bool]string{true: `{"hub":false}`, false: `{"hub":true}`}[before]
-			status, answer, _ = strings.Cut(asUser(t, &tc.cred, tc.s, "PATCH /v1/switch "+body), " ")
+			status, answer, _ = strings.Cut(asUser(t, tc.cred, tc.s, "PATCH /v1/switch "+body), " ")
 			if tc.admin {
 				if status != "200" || tc.s.Info().Hub == before {
 					t.Errorf("change: %s %s", status, answer)
@@ -104,11 +73,8 @@ func TestOtherUsers(t *testing.T) {
 
 // The peer of a port is told by name.
 func TestPeerOfOtherUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to make requests as other users")
-	}
 	s := mgmttest.Start(t, mgmt.Options{})
-	answer := asUser(t, &syscall.Credential{Uid: 65534, Gid: 65534}, s, "DELETE /v1/ports/1 ")
+	answer := asUser(t, mgmttest.Nobody, s, "DELETE /v1/ports/1 ")
 	if !strings.Contains(answer, "user nobody (uid 65534)") {
 		t.Errorf("who may not: %s", answer)
 	}

@@ -64,6 +64,10 @@ func (s *Server) buildMux() {
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{ResponseWriter: w}
+	if r.ContentLength == 0 { // others are complete when their body is decoded
+		complete(r)
+	}
+	defer answered(r)
 	defer func() {
 		p := recover()
 		err, _ := p.(error)

@@ -29,7 +29,6 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	vswitch "vnetkit/switch"
@@ -61,7 +60,7 @@ type Server struct {
 
 	metrics http.Handler
 
-	admins, guests atomic.Int32 // connections now, see limits
+	admins, guests room // connections now, see limits
 }
 
 // limits bounds what callers can take up.
@@ -89,7 +88,7 @@ func New(sw *vswitch.Switch, opt Options) *Server {
 			read:   10 * time.Second,
 			write:  10 * time.Second,
 			idle:   60 * time.Second,
-			admins: 64,
+			admins: 192,
 			guests: 192,
 			excess: 32,
 		},

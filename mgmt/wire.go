@@ -30,6 +30,7 @@ func decodeUpTo[T any](w http.ResponseWriter, r *http.Request, size int64) (T, e
 	}
 	switch _, err := dec.Token(); {
 	case err == io.EOF:
+		complete(r)
 		return v, nil
 	case errors.As(err, new(*http.MaxBytesError)):
 		return v, bodyError(err, nil)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -81,16 +80,8 @@ func TestCaptureToTerminal(t *testing.T) {
 
 // Who may only look is told why that is not enough.
 func TestCaptureForbidden(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to run vnetctl as another user")
-	}
 	s := mgmttest.Start(t, mgmt.Options{})
-	program := filepath.Join(mgmttest.Dir(t), "vnetctl")
-	copyProgram(t, program)
-	cmd := exec.Command(program)
-	cmd.Env = []string{"GORACE=atexit_sleep_ms=0", "VNETCTL_TEST_ARGS=-s " + s.Dir + " capture all"}
-	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	cmd := mgmttest.AsUser(t, mgmttest.Nobody, "vnetctl", "VNETCTL_TEST_ARGS=-s "+s.Dir+" capture all")
 	out, _ := cmd.CombinedOutput()
 	if code := cmd.ProcessState.ExitCode(); code != 3 || !strings.Contains(string(out), "frames are private, so capturing takes the right to change") {
 		t.Errorf("exit %d: %s", code, out)

@@ -2,55 +2,23 @@ package main
 
 import (
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"vnetkit/mgmt"
 	"vnetkit/mgmt/mgmttest"
 )
 
-// copyProgram puts this test where other users can start it.
-func copyProgram(t *testing.T, to string) {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := os.Open(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = io.Copy(out, in)
-	if err := errors.Join(err, out.Close()); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // Who may look but not change, and who may not even look, is told what to do,
 // and the exit code is 3.
 func TestNotPermitted(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to run vnetctl as another user")
-	}
 	s := mgmttest.Start(t, mgmt.Options{})
 	s.Plug()
-	program := filepath.Join(mgmttest.Dir(t), "vnetctl")
-	copyProgram(t, program)
 	asNobody := func(args ...string) (text string, code int) {
-		cmd := exec.Command(program)
-		cmd.Env = []string{"GORACE=atexit_sleep_ms=0", "VNETCTL_TEST_ARGS=" + strings.Join(append([]string{"-s", s.Dir}, args...), " ")}
-		cmd.Dir = "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		cmd := mgmttest.AsUser(t, mgmttest.Nobody, "vnetctl", "VNETCTL_TEST_ARGS="+strings.Join(append([]string{"-s", s.Dir}, args...), " "))
 		out, err := cmd.CombinedOutput()
 		if err != nil && !errors.As(err, new(*exec.ExitError)) {
 			t.Fatal(err)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"vnetkit/mgmt/mgmttest"
 )
 
 // A switch makes its directory, puts its doors in it, and leaves nothing.
@@ -260,27 +262,11 @@ func TestDirectoryCannotBe(t *testing.T) {
 	}
 }
 
-// asNobody makes cmd run as another user, who can reach the program.
+// asNobody is vswitch as a user who may do nothing.
 func asNobody(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("only root can run a program as another user")
-	}
-	dir := tempDir(t)
-	program := filepath.Join(dir, "vswitch")
-	bin, err := os.ReadFile("/proc/self/exe")
-	if err == nil {
-		err = os.WriteFile(program, bin, 0o755)
-	}
-	if err == nil {
-		err = os.Chmod(dir, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := command(args...)
-	cmd.Path, cmd.Dir = program, "/"
-	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534}
+	cmd := mgmttest.AsUser(t, mgmttest.Nobody, "vswitch", append(os.Environ(), asProgram+"=1")...)
+	cmd.Args = append(cmd.Args, args...)
 	return cmd
 }
 
