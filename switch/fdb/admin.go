@@ -135,6 +135,9 @@ func (t *Table) each(now uint32, f func(*slot, Entry)) {
 	for from := 0; from < len(t.sets); from += slice {
 		t.mu.Lock()
 		for i := from; i < min(from+slice, len(t.sets)) && t.count > 0; i++ {
+			if t.used[i] == 0 {
+				continue
+			}
 			for j := range t.sets[i] {
 				s := &t.sets[i][j]
 				if k := Key(s.key.Load()); k != 0 {

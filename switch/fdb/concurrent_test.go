@@ -150,6 +150,16 @@ func checkCounts(t testing.TB, table *Table) {
 	if table.Len() != len(all) {
 		t.Errorf("counts %d entries, has %d", table.Len(), len(all))
 	}
+	for i, n := range table.used {
+		for j := range table.sets[i] {
+			if table.sets[i][j].key.Load() != 0 {
+				n--
+			}
+		}
+		if n != 0 {
+			t.Errorf("counts %d slots of set %d, %d of them wrongly", table.used[i], i, int8(n))
+		}
+	}
 	for p, n := range perPort {
 		if table.PortLen(p) != n {
 			t.Errorf("counts %d entries of port %d, has %d", table.PortLen(p), p, n)

@@ -91,6 +91,7 @@ type Table struct {
 
 	mu      sync.Mutex // guards what follows and every change of a key
 	count   int
+	used    []uint8     // slots in use of each set: who goes through all looks only where something is
 	perPort map[int]int // entries of each port that has any
 	limit   map[int]int // ports that may not have more than this
 	fullest int         // port with most entries, or nearly: see evictFullest
@@ -106,6 +107,7 @@ func New(capacity int, ageing time.Duration) *Table {
 		shift:   uint(64 - bits.TrailingZeros(uint(n))),
 		cap:     capacity,
 		secret:  rand.Uint64() | 1,
+		used:    make([]uint8, n),
 		perPort: map[int]int{},
 		limit:   map[int]int{},
 	}
@@ -113,10 +115,12 @@ func New(capacity int, ageing time.Duration) *Table {
 	return t
 }
 
-func (t *Table) set(k Key) *[ways]slot {
+func (t *Table) index(k Key) uint64 {
 	x := uint64(k) * t.secret
-	return &t.sets[(x^x>>32)*0x9e3779b97f4a7c15>>t.shift]
+	return (x ^ x>>32) * 0x9e3779b97f4a7c15 >> t.shift
 }
+
+func (t *Table) set(k Key) *[ways]slot { return &t.sets[t.index(k)] }
 
 // Lookup returns the port behind which k is, as of second now.
 func (t *Table) Lookup(k Key, now uint32) (port int, ok bool) {
@@ -307,11 +311,13 @@ func (t *Table) find(k Key) *slot {
 func (t *Table) fill(s *slot, k Key, v value) {
 	s.val.Store(uint64(v))
 	s.key.Store(uint64(k))
+	t.used[t.index(k)]++
 	t.count++
 	t.add(v.port(), 1)
 }
 
 func (t *Table) clear(s *slot) {
+	t.used[t.index(Key(s.key.Load()))]--
 	s.key.Store(0)
 	t.count--
 	t.add(value(s.val.Load()).port(), -1)
