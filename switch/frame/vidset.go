@@ -11,9 +11,11 @@ type VIDSet [4096 / 64]uint64
 
 // AllVIDs is the set of every valid VID.
 func AllVIDs() (s VIDSet) {
-	for v := MinVID; v <= MaxVID; v++ {
-		s.Add(v)
+	for i := range s {
+		s[i] = ^uint64(0)
 	}
+	s[0] &^= 1        // 0 is no VLAN
+	s[63] &^= 1 << 63 // nor is 4095
 	return s
 }
 
@@ -78,6 +80,10 @@ func (s VIDSet) String() string {
 	}
 	var out strings.Builder
 	for v := MinVID; v <= MaxVID; v++ {
+		if s[v>>6]>>(v&63) == 0 {
+			v |= 63 // nothing more in this word
+			continue
+		}
 		if !s.Has(v) {
 			continue
 		}
