@@ -17,6 +17,7 @@ type plan struct {
 	doors map[int]string // ports that use another door of the switch than its default one
 	warm  time.Duration  // traffic before the interval that counts (default 300 ms)
 	dur   time.Duration  // length of the interval
+	turns int            // take turns, this many times, without those who follow and with them; dur is the length of one
 	ready time.Duration  // how long a client may take to plug in (default 10 s)
 
 	started func(pid int) // told when traffic begins
@@ -33,6 +34,9 @@ type outcome struct {
 	cpu     time.Duration // of the switch; -1: unknown
 	foreign time.Duration // CPU time that went to neither the switch nor the clients
 	rss     int64
+
+	ours time.Duration // CPU time of the switch and the clients
+	with []float64     // of plans with turns: frames/s with those who follow : without
 }
 
 const defaultWarm = 300 * time.Millisecond
@@ -63,7 +67,14 @@ func (b *bed) measure(pe *peer, p *plan) (*outcome, error) {
 		p.started(run.proc.pid())
 	}
 	time.Sleep(cmp.Or(p.warm, defaultWarm))
-	o, err := observe(run, workers, p.dur)
+	look := func() (*outcome, error) { return observe(run, workers, p.dur) }
+	if err := takeTurn(workers, 1); err != nil {
+		return nil, err
+	}
+	if p.turns > 0 {
+		look = func() (*outcome, error) { return observeTurns(run, workers, p) }
+	}
+	o, err := look()
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +126,7 @@ func observe(run *running, workers []*worker, dur time.Duration) (*outcome, erro
 	}
 	o.before, o.after, o.elapsed = a.counters, b.counters, b.at.Sub(a.at)
 	o.foreign = time.Duration(runtime.NumCPU())*o.elapsed - (b.idle - a.idle) - (b.ours - a.ours)
+	o.ours = b.ours - a.ours
 	if pid != 0 {
 		o.cpu = b.cpu - a.cpu
 		if o.rss, err = rssBytes(pid); err != nil {

@@ -22,6 +22,7 @@ type peer struct {
 	pairs   bool          // joins clients in pairs and knows no addresses: the copy-only limit
 	managed bool          // understands VLAN doors and holds a thousand ports (vswitch)
 	tcp     bool          // can listen on TCP
+	program string        // where it is, if it is managed
 	asked   bool          // runs only when --peers names it
 	missing func() string // why it cannot run here; "" when it can
 	start   func(*bed, *plan) (*running, error)
@@ -37,7 +38,7 @@ type running struct {
 // peerTable is in the order in which one repetition runs them.
 func peerTable(vswitch string, extra []string) ([]*peer, error) {
 	peers := []*peer{
-		{name: "vswitch", managed: true, tcp: true, missing: notExecutable(vswitch), start: func(b *bed, p *plan) (*running, error) { return startVswitch(b, vswitch, p) }},
+		{name: "vswitch", program: vswitch, managed: true, tcp: true, missing: notExecutable(vswitch), start: func(b *bed, p *plan) (*running, error) { return startVswitch(b, vswitch, p) }},
 		{name: "copy", pairs: true, tcp: true, start: startCopy},
 		{name: "vde_switch", maxSize: 1514, missing: notInstalled("vde_switch", "vde2"), start: startVDE},
 		{name: "bridge", missing: noBridge, start: startBridge},

@@ -24,6 +24,8 @@ func printReport(w io.Writer, list []*scenario, r *results) {
 			tableRTT, []string{"scenario", "switch", "p50", "[min-max]", "p99", "[min-max]", "p99.9", "x p50", "x p99"}, rttRow},
 		{"Many ports, bad neighbours.",
 			tableScale, []string{"scenario", "case", "what", "median", "min", "max"}, nil},
+		{"Management. x without: frames/s with it : without it, in turns.",
+			tableManage, []string{"scenario", "case", "what", "median", "min", "max"}, nil},
 	} {
 		rows := [][]string{t.head}
 		for _, s := range list {
@@ -103,6 +105,19 @@ var scaleMetrics = []struct {
 	{mCPUPct, "CPU %", 1, 1, "flood"},
 	{mRSS, "RSS MiB", 1, 1, "ports"},
 	{mRSS, "RSS MiB", 1, 1, "macflood"},
+	{"info " + mP50, "info p50 us", 1, 0, ""},
+	{"info " + mP99, "info p99 us", 1, 0, ""},
+	{"ports " + mP50, "ports p50 us", 1, 0, ""},
+	{"ports " + mP99, "ports p99 us", 1, 0, ""},
+	{"fdb " + mP50, "fdb p50 us", 1, 0, ""},
+	{"fdb " + mP99, "fdb p99 us", 1, 0, ""},
+	{"stats " + mP50, "stats p50 us", 1, 0, ""},
+	{"stats " + mP99, "stats p99 us", 1, 0, ""},
+	{mWith, "frames/s x without", 1, 4, ""},
+	{mOurs, "CPU % of switch and clients", 1, 2, ""},
+	{mRun, "start to end, median ms", 1, 1, ""},
+	{mRunMax, "start to end, longest ms", 1, 1, ""},
+	{mWatch, "CPU %", 1, 2, ""},
 	{mPlug10, "plug about the 10th, us", 1, 0, ""},
 	{mPlugMax, "plug about the 1000th, us", 1, 0, ""},
 }

@@ -23,6 +23,7 @@ const (
 	tableRate = iota
 	tableRTT
 	tableScale
+	tableManage
 )
 
 // cell is one column of a scenario: a peer, or the same peer in another situation.
@@ -66,6 +67,7 @@ func allScenarios(peers []*peer, s settings) []*scenario {
 		if p.managed {
 			list = append(list, vlanScenario(p, s), neighbourScenario(p, s))
 			list = append(list, scaleScenarios(p, s)...)
+			list = append(list, manageScenarios(p, s)...)
 		}
 	}
 	return slices.DeleteFunc(list, func(sc *scenario) bool { return len(sc.cells) == 0 || s.quick && !sc.quick })

@@ -15,8 +15,10 @@ import (
 // the orchestrator reads them when a measuring interval begins and ends. Nothing else passes between them while frames
 // flow, so measuring costs the worker a few stores.
 type counters struct {
-	state atomic.Uint32 // who is how far
-	_     uint32
+	state  atomic.Uint32 // who is how far
+	turn   atomic.Uint32 // those who follow: the orchestrator wants them to be on
+	active atomic.Uint32 // and they are
+	_      uint32
 
 	sent                                     atomic.Uint64
 	frames, bytes, lost, dup, corrupt, other atomic.Uint64

@@ -54,6 +54,25 @@ func targetTable() []target {
 		}, "stuck/paced"},
 		{"1,000,000 source MACs: others' frames/s x same flood from 1 MAC", 0.90, true, fps("macflood", "flood, 1000000 MACs", "flood, 1 MAC"), "macflood"},
 		{"1,000,000 source MACs: others' frames that strayed (address lost)", 0, false, largest("macflood", "flood, 1000000 MACs", mOther), "macflood"},
+		{"API reads at 1 M frames/s: p99 of info, ports, fdb, stats, us", 1000, false, func(r *results) float64 {
+			worst := math.NaN()
+			for _, a := range asked {
+				if v := r.sum("manage/read", "1 M frames/s", label(a)+" "+mP99).mid; math.IsNaN(worst) || v > worst {
+					worst = v
+				}
+			}
+			return worst
+		}, "manage/read"},
+		{"API reads at 1 M frames/s: frames per second that pass", 990_000, true, middle("manage/read", "1 M frames/s", mFPS), "manage/read"},
+		{"100 readers of events: frames/s x without", 0.97, true, middle("manage/events", "100 readers", mWith), "manage/events"},
+		{"100 readers of 10 events/s: frames/s x without", 0.97, true, middle("manage/events", "100 readers, 10 events/s", mWith), "manage/events"},
+		{"100 readers of 10 events/s: CPU % that they and the switch take for it", 3, false, func(r *results) float64 {
+			return r.sum("manage/events", "100 readers, 10 events/s, no frames", mOurs).mid - r.sum("manage/events", "0 readers, 10 events/s, no frames", mOurs).mid
+		}, "manage/events"},
+		{"capture of another port: frames/s x without", 0.98, true, middle("manage/capture", "of another port", mWith), "manage/capture"},
+		{"vnetctl info, start to end: ms", 30, false, middle("manage/vnetctl", "info", mRun), "manage/vnetctl"},
+		{"vnetctl ports of 1000 ports, start to end: ms", 100, false, middle("manage/vnetctl", "1000 ports: ports", mRun), "manage/vnetctl"},
+		{"vnetctl top: CPU %", 2, false, middle("manage/top", "8 ports, 1 M frames/s", mWatch), "manage/top"},
 		{"corrupt or repeated frames, all scenarios", 0, false, damage, ""},
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // job is what one worker process does. The orchestrator passes it as JSON in the command line.
 type job struct {
-	Role string // send, recv, echo, ping; herd (many ports in one process)
+	Role string // send, recv, echo, ping; herd (many ports in one process); those of managers
 	Link linkSpec
 	Port int // number in the test bed; decides the MACs
 
@@ -28,7 +28,8 @@ type job struct {
 	MACs      int     `json:",omitempty"` // addresses behind each port of the bed (default 1): source and destination vary at random
 	RandomSrc int     `json:",omitempty"` // this many different made-up source addresses instead
 
-	Herd herdJob `json:",omitzero"`
+	Herd   herdJob   `json:",omitzero"`
+	Manage manageJob `json:",omitzero"`
 }
 
 // runWorker is the whole life of a worker process. It ends by a signal or when the switch hangs up.
@@ -44,6 +45,9 @@ func runWorker(arg string) error {
 	}
 	if j.Role == "herd" {
 		return herd(&j, s)
+	}
+	if role := managers[j.Role]; role != nil {
+		return manage(&j, s, role)
 	}
 	rxBatch := 64
 	if j.Role == "echo" || j.Role == "ping" {
