@@ -125,45 +125,41 @@ func (e *OpError) Unwrap() error { return e.Err }
 // path goes from the old state to the new one in one step. The error is an
 // *OpError.
 //
-// What is added is opened before anything is removed: a new port cannot take
-// over the address of one that goes in the same call. The exception is a door
-// that is removed and added with nothing changed but the settings of its future
-// ports: it stays open and takes them over.
+// What is added is opened before anything is removed, except where both are
+// doors at the same address. If nothing changes but the settings of the door's
+// future ports, it stays open and takes them over; else it makes way.
 func (s *Switch) Apply(ctx context.Context, ops []Op) ([]Result, error) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
 	ops = slices.Clone(ops)
-	doors := make([]*door, len(ops))
-	kept := make([]*door, len(ops))
-	fail := func(err error) ([]Result, error) {
-		for _, d := range doors {
-			if d != nil && d.src != nil {
-				err = errors.Join(err, d.src.Close())
-			}
-		}
-		return nil, err
-	}
+	o := opened{doors: make([]*door, len(ops)), kept: make([]*door, len(ops))}
+	fail := func(err error) ([]Result, error) { return nil, errors.Join(err, o.takeBack()) }
 	for i, op := range ops {
 		if op.Add == nil {
 			continue
 		}
 		d, _, _, err := s.readSpec(*op.Add)
 		if err == nil {
-			if kept[i] = s.takeOver(ops[:i], d); kept[i] == nil {
+			if o.kept[i] = s.takeOver(ops[:i], d); o.kept[i] == nil {
+				if old := s.makeWay(ops[:i], d); old != nil {
+					o.shut = append(o.shut, old)
+				}
 				d, err = s.openSpec(ctx, *op.Add)
 			}
 		}
 		if err != nil {
 			return fail(&OpError{i, err})
 		}
-		doors[i] = d
+		o.doors[i] = d
 	}
 	results := make([]Result, len(ops))
 	err := s.change(func(c *change) error {
 		for i, op := range ops {
 			var err error
-			if kept[i] != nil {
-				results[i].Added = c.resetDoor(kept[i], doors[i])
+			if o.kept[i] != nil {
+				results[i].Added = c.resetDoor(o.kept[i], o.doors[i])
 			} else {
-				err = c.apply(op, doors[i], &results[i])
+				err = c.apply(op, o.doors[i], &results[i])
 			}
 			if err != nil {
 				return &OpError{i, err}

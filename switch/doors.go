@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"vnetkit/switch/frame"
@@ -21,14 +22,15 @@ import (
 // port that stays, with one link after another.
 type door struct {
 	sw     *Switch
-	src    link.Source
+	src    link.Source   // set before the door runs
 	own    string        // the Spec less the common keys
 	spec   link.Spec     // guarded by Switch.mu
 	cfg    PortConfig    // guarded by Switch.mu
 	port   *Port         // nil: each link gets a port of its own
 	taken  chan struct{} // holds a token while port has a link
 	cancel context.CancelFunc
-	ended  chan struct{}
+	ended  chan struct{} // closed when run has ended
+	shut   atomic.Bool
 }
 
 // Added is what a Spec has become: a port, or a door that makes ports.
@@ -92,7 +94,7 @@ func (s *Switch) readSpec(text string) (d *door, kind link.Kind, rest link.Spec,
 	}
 	d = &door{
 		sw: s, spec: spec, own: rest.String(), cfg: cfg,
-		taken: make(chan struct{}, 1), ended: make(chan struct{}),
+		taken: make(chan struct{}, 1),
 	}
 	return d, s.opt.Kinds[i], rest, nil
 }
@@ -128,13 +130,17 @@ func (c *change) addDoor(d *door) (*Added, error) {
 	}
 	s.doors = append(s.doors, d)
 	c.undo = append(c.undo, func() { s.doors = slices.DeleteFunc(s.doors, func(o *door) bool { return o == d }) })
-	ctx, cancel := context.WithCancel(context.Background())
-	d.cancel = cancel
-	c.then = append(c.then, func() {
-		s.tending.Add(1)
-		go d.run(ctx)
-	})
+	c.then = append(c.then, d.start)
 	return added, nil
+}
+
+// start has d plug in what its Source yields. Called with Switch.mu held.
+func (d *door) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	d.cancel, d.ended = cancel, make(chan struct{})
+	d.shut.Store(false)
+	d.sw.tending.Add(1)
+	go d.run(ctx)
 }
 
 func (s *Switch) kindNames() string {
@@ -256,6 +262,9 @@ func (d *door) retrying(err error) {
 // close ends the door's Source and waits until it yields nothing more. Links
 // that it yielded stay.
 func (d *door) close() {
+	if d.shut.Swap(true) {
+		return // it has made way
+	}
 	d.cancel()
 	if err := d.src.Close(); err != nil {
 		d.sw.log.Debug("close door", "spec", d.own, "error", err)

@@ -23,6 +23,8 @@ type Switch struct {
 	done    chan struct{}  // closed by Close
 	tending sync.WaitGroup // goroutines of doors, ports and the sweeper
 
+	applying sync.Mutex // held by Apply
+
 	top atomic.Pointer[topology] // stored with mu held
 
 	mu       sync.Mutex

@@ -233,15 +233,8 @@ func (d *differ) move(p pair) {
 	if a, b := cmp.Or(p.have.Name, "none"), cmp.Or(p.want.Name, "none"); a != b {
 		what = join(what, fmt.Sprintf("name %s -> %s", a, b))
 	}
-	if p.want.listen && p.have.Link.Kind == p.want.Link.Kind && p.have.Link.Addr == p.want.Link.Addr {
-		// The new one would find its address taken by the old one.
-		if p.want.own {
-			return
-		}
-		d.Unchanged++
-		d.pairs = append(d.pairs, p) // it stays as it is
-		d.Restart = append(d.Restart, fmt.Sprintf("%s: %s (or take it out of the file, reload, and put it in again)", p.have.title(), what))
-		return
+	if p.want.own {
+		return // the daemon's own door stays as it was made
 	}
 	d.Changed++
 	d.item("~", "%s: %s (a new link)", p.have.title(), join(what, settingsDiff(d.have.full(p.have), d.want.full(p.want))))

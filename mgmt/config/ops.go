@@ -108,31 +108,10 @@ func parsePeriod(s string) time.Duration { d, _ := time.ParseDuration(s); return
 func parseMAC(s string) frame.MAC        { m, _ := frame.ParseMAC(s); return m }
 func parseVID(s string) frame.VID        { n, _ := strconv.Atoi(s); return frame.VID(n) }
 
-// portConfig turns given settings into the switch's.
+// portConfig turns given settings, which are known to be good, into the switch's.
 func portConfig(s Settings) vswitch.PortConfig {
-	var out vswitch.PortConfig
-	for key, v := range s {
-		cfg, _ := parseSetting(key, v)
-		switch key {
-		case "vlan":
-			out.PVID = cfg.PVID
-		case "tagged":
-			out.Tagged = cfg.Tagged
-		case "transparent":
-			out.Transparent = cfg.Transparent
-		case "isolated":
-			out.Isolated = cfg.Isolated
-		case "down":
-			out.Down = cfg.Down
-		case "mtu":
-			out.MTU = cfg.MTU
-		case "maclimit":
-			out.MACLimit = cfg.MACLimit
-		case "mirror":
-			out.Mirror = cfg.Mirror
-		}
-	}
-	return out
+	cfg, _ := vswitch.ParsePortConfig((&Config{Default: s}).DefaultText())
+	return cfg
 }
 
 // portChange makes full settings of others.
