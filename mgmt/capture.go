@@ -1,6 +1,7 @@
 package mgmt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -20,7 +21,9 @@ import (
 // Frames are private, so this needs the right to change things. Unlike readers
 // of events, those of frames may be as slow as they like: what they do not take
 // piles up in the switch's bounded buffer and is then lost, counted in the
-// capture; so there is no limit to how long a piece may wait to be read.
+// capture; so there is no limit to how long a piece may wait to be read. Who
+// shuts down the sending half of the connection ends the capture, and gets what
+// is left and the sums.
 func (s *Server) getCapture(w http.ResponseWriter, r *http.Request) error {
 	opt, about, err := s.captureOptions(r)
 	if err != nil {
@@ -45,6 +48,12 @@ func (s *Server) getCapture(w http.ResponseWriter, r *http.Request) error {
 	for _, i := range s.captured(opt.Ports) {
 		out.Announce(i)
 	}
+	show := func(frames []vswitch.Captured, lost uint64) {
+		for i := range frames {
+			out.Packet(packet(&frames[i]))
+		}
+		out.Lost(lost, time.Now())
+	}
 	for {
 		// Flushing tells the caller also before the first frame that it is served.
 		if err := flushBoth(out, ctl); err != nil {
@@ -54,12 +63,15 @@ func (s *Server) getCapture(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			break
 		}
-		for i := range frames {
-			out.Packet(packet(&frames[i]))
-		}
-		out.Lost(lost, time.Now())
+		show(frames, lost)
 	}
-	// The switch goes down, or the caller has left, who will not read this.
+	// The switch goes down, or the caller has hung up, or only his half of the
+	// connection, as who still wants to read what was captured until then.
+	_ = c.Close()
+	_ = ctl.SetWriteDeadline(time.Now().Add(s.limits.write))
+	for frames, lost, err := c.Read(context.Background()); err == nil; frames, lost, err = c.Read(context.Background()) {
+		show(frames, lost)
+	}
 	out.Finish(time.Now())
 	_ = flushBoth(out, ctl)
 	return nil

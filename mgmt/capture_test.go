@@ -18,14 +18,13 @@ import (
 	"vnetkit/mgmt/capture"
 	"vnetkit/mgmt/client"
 	"vnetkit/mgmt/mgmttest"
-	vswitch "vnetkit/switch"
 	"vnetkit/switch/frame"
 )
 
 // tap is a capture that a test reads.
 type tap struct {
 	t      *testing.T
-	body   io.ReadCloser
+	body   *client.CaptureStream
 	blocks *capture.BlockReader
 	ports  []string // names of interfaces
 	lost   map[uint32]uint64
@@ -283,6 +282,32 @@ func TestCaptureCountsLosses(t *testing.T) {
 	}
 }
 
+// Who stops a capture gets what was captured until then, also what is under way,
+// and the sums: not one frame is neither read nor lost.
+func TestCaptureStop(t *testing.T) {
+	for _, c := range []struct{ frames, size int }{{1000, 1400}, {500, 60000}} { // what the buffers hold, and more
+		s := mgmttest.Start(t, mgmt.Options{})
+		a, b := s.Plug(), s.Plug()
+		tap := openTap(t, s, api.CaptureRequest{Ports: []string{"port1"}})
+		go func() { _, _ = io.Copy(io.Discard, b) }()
+		for range c.frames {
+			a.Send(1, 0xff, c.size)
+		}
+		waitCounted(t, s, uint64(c.frames))
+		if n := get[api.Info](t, s, "/v1/info").Captures; n != 1 {
+			t.Errorf("%d captures run", n)
+		}
+		if err := tap.body.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		n := tap.rest()
+		if n+int(tap.allLost()) != c.frames || (tap.allLost() > 0) != (c.size > 10000) {
+			t.Errorf("%d read and %d lost of %d", n, tap.allLost(), c.frames)
+		}
+		mgmttest.Until(t, "the capture has ended", func() bool { return get[api.Info](t, s, "/v1/info").Captures == 0 })
+	}
+}
+
 // waitCounted waits until port 1 has counted n frames.
 func waitCounted(t *testing.T, s *mgmttest.Switch, n uint64) {
 	t.Helper()
@@ -310,7 +335,7 @@ func TestCaptureEnds(t *testing.T) {
 	tap.want("port1 in 60/60 from 02:00:00:00:00:01 dropped: no-receiver (no other port of its VLAN is up)")
 	tap.body.Close()
 	mgmttest.Until(t, "the caller is gone", func() bool { return s.Server.Connections() == 0 })
-	if _, err := s.Capture(vswitch.CaptureOptions{}); err != nil {
-		t.Error(err)
+	if n := s.Info().Captures; n != 0 {
+		t.Errorf("%d captures run", n)
 	}
 }

@@ -41,6 +41,7 @@ func (s *Server) info(r *http.Request) api.Info {
 		FDB:           fdbSize(in),
 		Ports:         in.Ports,
 		Doors:         doors,
+		Captures:      in.Captures,
 		EventSeq:      in.EventSeq,
 	}
 }

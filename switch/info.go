@@ -54,6 +54,7 @@ type Info struct {
 	FDBSize   int // entries in the forwarding table
 	FDBCap    int
 	Unlearned uint64 // addresses that were not learned because of a limit
+	Captures  int    // that run now
 	Doors     []DoorInfo
 	EventSeq  uint64 // number of the latest event
 }

@@ -162,6 +162,7 @@ func (s *Switch) Info() Info {
 		FDBSize:   s.fdb.Len(),
 		FDBCap:    s.fdb.Cap(),
 		Unlearned: s.fdb.Unlearned(),
+		Captures:  len(s.captures),
 		EventSeq:  s.events.last(),
 	}
 	for _, d := range s.doors {

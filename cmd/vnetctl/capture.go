@@ -9,12 +9,14 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"vnetkit/mgmt/api"
 	"vnetkit/mgmt/capture"
+	"vnetkit/mgmt/client"
 	"vnetkit/mgmt/filter"
 )
 
@@ -125,7 +127,7 @@ func (a *app) capture(ctx context.Context, f *captureFlags) error {
 		return cannot(err, "capture")
 	}
 	defer c.Close()
-	body, err := c.Capture(ctx, f.CaptureRequest)
+	body, err := a.beginCapture(ctx, c, f.CaptureRequest)
 	var typed *api.Error
 	if errors.As(err, &typed) && typed.Code == api.ErrForbidden {
 		typed.Message += "; frames are private, so capturing takes the right to change"
@@ -148,11 +150,30 @@ func (a *app) capture(ctx context.Context, f *captureFlags) error {
 		sum.Lost += n
 	}
 	a.sumUp(sum)
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, api.ErrClosed)) {
 		return nil // interrupting is how one ends it
 	}
 	return explainSink(err, f.file)
 }
+
+// beginCapture begins a capture that goes on for a moment when ctx ends: what
+// the switch has captured until then is still written, and the sums are right.
+func (a *app) beginCapture(ctx context.Context, c *client.Client, req api.CaptureRequest) (*client.CaptureStream, error) {
+	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	early := context.AfterFunc(ctx, func() { cancel(ctx.Err()) })
+	stream, err := c.Capture(inner, req)
+	if !early() || err != nil {
+		return stream, err
+	}
+	context.AfterFunc(ctx, func() {
+		_ = stream.Stop() // fails where the other side is gone, which ends it too
+		time.AfterFunc(stopPatience, func() { cancel(ctx.Err()) })
+	})
+	return stream, nil
+}
+
+// stopPatience is how long the rest of a capture may take to come.
+const stopPatience = 5 * time.Second
 
 // pump copies blocks until count frames have passed, or something ends. Closing
 // the sink writes the last of them.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -62,6 +64,31 @@ func openTerminal(t *testing.T) (master, slave *os.File) {
 	}
 	t.Cleanup(func() { slave.Close() })
 	return master, slave
+}
+
+// A capture whose reader was killed is gone, also while it has nothing to say.
+func TestCaptureKilled(t *testing.T) {
+	s := mgmttest.Start(t, mgmt.Options{})
+	s.Plug()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), "VNETCTL_TEST_ARGS=-s "+s.Dir+" capture all")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+	if text, _, _ := vnetctl(t, s, "info"); !regexp.MustCompile(`(?m)^captures +1$`).MatchString(text) {
+		t.Errorf("while it runs: %s", text)
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	mgmttest.Until(t, "the capture has ended", func() bool { return s.Info().Captures == 0 })
 }
 
 // Nothing binary goes to a terminal.

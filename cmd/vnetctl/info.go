@@ -60,6 +60,9 @@ func (a *app) info(cmd *cobra.Command) error {
 	for i, d := range info.Doors {
 		t.add([]string{"doors", " "}[min(i, 1)], d.Spec)
 	}
+	if info.Captures > 0 {
+		t.add("captures", fmt.Sprint(info.Captures))
+	}
 	t.add("you", rights)
 	t.print(a.out, false, a.colour)
 	return nil

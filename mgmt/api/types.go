@@ -25,6 +25,7 @@ type Info struct {
 	FDB           FDBSize   `json:"fdb"`
 	Ports         int       `json:"ports"`
 	Doors         []Door    `json:"doors"`     // where clients can plug in
+	Captures      int       `json:"captures"`  // that run now: somebody reads frames
 	EventSeq      uint64    `json:"event_seq"` // number of the latest event
 }
 

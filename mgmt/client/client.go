@@ -132,6 +132,11 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 
 // send makes a request and hands back an answer whose status is good.
 func (c *Client) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
+	return c.sendBy(ctx, c.http, method, path, in)
+}
+
+// sendBy is send by a way of the request's own.
+func (c *Client) sendBy(ctx context.Context, way *http.Client, method, path string, in any) (*http.Response, error) {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
@@ -147,7 +152,7 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := c.http.Do(req)
+	resp, err := way.Do(req)
 	if err != nil {
 		return nil, c.explain(ctx, err)
 	}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/hex"
 	"io"
+	"net"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -13,10 +15,10 @@ import (
 	"vnetkit/mgmt/api"
 )
 
-// Capture streams frames as pcapng until ctx ends, the stream is closed or the
-// switch goes away. A reader that is slow loses frames, and the stream says how
-// many; package mgmt/capture takes it apart.
-func (c *Client) Capture(ctx context.Context, req api.CaptureRequest) (io.ReadCloser, error) {
+// Capture streams frames as pcapng until ctx ends, the stream is stopped or
+// closed, or the switch goes away. A reader that is slow loses frames, and the
+// stream says how many; package mgmt/capture takes it apart.
+func (c *Client) Capture(ctx context.Context, req api.CaptureRequest) (*CaptureStream, error) {
 	q := url.Values{}
 	if len(req.Ports) > 0 {
 		q.Set("ports", strings.Join(req.Ports, ","))
@@ -34,7 +36,9 @@ func (c *Client) Capture(ctx context.Context, req api.CaptureRequest) (io.ReadCl
 	// The time limit is for the answer to begin.
 	inner, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(cmp.Or(c.Timeout, DefaultTimeout), func() { cancel(context.DeadlineExceeded) })
-	resp, err := c.send(inner, "GET", path, nil)
+	s := &CaptureStream{c: c, ctx: ctx, cancel: cancel}
+	own := &http.Client{Transport: &http.Transport{DialContext: s.connect, DisableKeepAlives: true}}
+	resp, err := c.sendBy(inner, own, "GET", path, nil)
 	if !timer.Stop() && ctx.Err() == nil { // it fired
 		if err == nil {
 			resp.Body.Close()
@@ -45,31 +49,48 @@ func (c *Client) Capture(ctx context.Context, req api.CaptureRequest) (io.ReadCl
 		cancel(nil)
 		return nil, err
 	}
-	return &captureStream{ReadCloser: resp.Body, c: c, ctx: ctx, cancel: cancel}, nil
+	s.body = resp.Body
+	return s, nil
 }
 
-// captureStream explains what goes wrong in a body, and can be closed while it
-// has no end.
-type captureStream struct {
-	io.ReadCloser
+// CaptureStream is a capture that runs. It has a connection of its own, explains
+// what goes wrong, and can be closed while it has no end.
+type CaptureStream struct {
+	body   io.ReadCloser
 	c      *Client
+	conn   net.Conn
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 }
 
+func (s *CaptureStream) connect(ctx context.Context, _, _ string) (nc net.Conn, err error) {
+	s.conn, err = s.c.connect(ctx)
+	return s.conn, err
+}
+
 // Read reads what the switch sends.
-func (s *captureStream) Read(b []byte) (int, error) {
-	n, err := s.ReadCloser.Read(b)
+func (s *CaptureStream) Read(b []byte) (int, error) {
+	n, err := s.body.Read(b)
 	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader's contract: EOF itself
 		err = s.c.explain(s.ctx, err)
 	}
 	return n, err
 }
 
+// Stop ends the capture: what was captured until now can still be read, and
+// then comes io.EOF.
+func (s *CaptureStream) Stop() error {
+	half, ok := s.conn.(*net.UnixConn)
+	if !ok {
+		return s.Close()
+	}
+	return half.CloseWrite()
+}
+
 // Close hangs up.
-func (s *captureStream) Close() error {
+func (s *CaptureStream) Close() error {
 	s.cancel(nil)
-	return s.ReadCloser.Close()
+	return s.body.Close()
 }
 
 // Trace says what would become of a frame if it came in by a port.

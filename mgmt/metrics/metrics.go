@@ -72,6 +72,7 @@ var (
 	ageingDesc    = prometheus.NewDesc("vswitch_ageing_seconds", "Learned addresses not seen for this long are forgotten.", nil, nil)
 	portsDesc     = prometheus.NewDesc("vswitch_ports", "Ports there are now, in any state.", nil, nil)
 	doorsDesc     = prometheus.NewDesc("vswitch_doors", "Places where clients can plug in.", nil, nil)
+	capturesDesc  = prometheus.NewDesc("vswitch_captures", "Captures that run now.", nil, nil)
 	eventsDesc    = prometheus.NewDesc("vswitch_events_total", "Events since the start: ports, links, doors, settings.", nil, nil)
 	fdbDesc       = prometheus.NewDesc("vswitch_fdb_entries", "Addresses in the forwarding table now.", nil, nil)
 	fdbCapDesc    = prometheus.NewDesc("vswitch_fdb_cap", "Most addresses that the forwarding table holds.", nil, nil)
@@ -94,7 +95,7 @@ var (
 
 func descs() []*prometheus.Desc {
 	return []*prometheus.Desc{
-		infoDesc, startDesc, workersDesc, hubDesc, ageingDesc, portsDesc, doorsDesc, eventsDesc, fdbDesc, fdbCapDesc, unlearnedDesc,
+		infoDesc, startDesc, workersDesc, hubDesc, ageingDesc, portsDesc, doorsDesc, capturesDesc, eventsDesc, fdbDesc, fdbCapDesc, unlearnedDesc,
 		portInfoDesc, upDesc, rxFramesDesc, rxBytesDesc, txFramesDesc, txBytesDesc, dropsDesc, queueDesc, macsDesc,
 	}
 }
@@ -135,6 +136,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- gauge(ageingDesc, in.Ageing.Seconds())
 	ch <- gauge(portsDesc, float64(len(ports)))
 	ch <- gauge(doorsDesc, float64(len(in.Doors)))
+	ch <- gauge(capturesDesc, float64(in.Captures))
 	ch <- counter(eventsDesc, in.EventSeq)
 	ch <- gauge(fdbDesc, float64(in.FDBSize))
 	ch <- gauge(fdbCapDesc, float64(in.FDBCap))

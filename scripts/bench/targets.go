@@ -63,7 +63,7 @@ func targetTable() []target {
 			}
 			return worst
 		}, "manage/read"},
-		{"API reads at 1 M frames/s: frames per second that pass", 990_000, true, middle("manage/read", "1 M frames/s", mFPS), "manage/read"},
+		{"API reads at 1 M frames/s: frames per second that pass", 950_000, true, middle("manage/read", "1 M frames/s", mFPS), "manage/read"},
 		{"100 readers of events: frames/s x without", 0.97, true, middle("manage/events", "100 readers", mWith), "manage/events"},
 		{"100 readers of 10 events/s: frames/s x without", 0.97, true, middle("manage/events", "100 readers, 10 events/s", mWith), "manage/events"},
 		{"100 readers of 10 events/s: CPU % that they and the switch take for it", 3, false, func(r *results) float64 {
