@@ -30,6 +30,9 @@ func TestScreenshots(t *testing.T) {
 	} {
 		chromium(t, l.url, append(args, "--virtual-time-budget=45000", "--screenshot="+filepath.Join(dir, name+".png"))...)
 	}
+	for _, width := range []int{360, 390} {
+		chromium(t, l.framed(width, 3600), "--window-size=520,3600", "--virtual-time-budget=45000", "--screenshot="+filepath.Join(dir, fmt.Sprintf("phone%d.png", width)))
+	}
 	chromium(t, "http://"+l.addr+"/?token=wrong", "--window-size=900,500", "--virtual-time-budget=3000", "--screenshot="+filepath.Join(dir, "wrong.png"))
 	many := start(t, false, loopback.Limits{})
 	for i := range 300 {

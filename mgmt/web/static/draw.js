@@ -58,6 +58,8 @@ function geometry(width, narrow, ports, lanes, numbers) {
   g.right = g.left + g.spine;
   g.cable = narrow ? 34 : Math.max(46, Math.min(150, (width - g.spine) / 2 - 330));
   g.card = Math.min(330, (narrow ? width - g.right : g.left) - g.cable - 8);
+  g.tight = g.card < 215; // in and out do not fit into one line
+  g.letters = Math.floor((g.card - 26) / 7.6);
   g.lane = (i) => g.left + g.spine / 2 + (i - (lanes - 1) / 2) * laneWidth;
   return g;
 }
@@ -88,13 +90,14 @@ function port(g, lanes, p, right, y) {
   group.append(line("cable", 0), flowIn, flowOut);
   group.append(svg("rect", { class: "jack", x: edge - 13, y: y - 11, width: 26, height: 22, rx: 5 }),
     svg("text", { class: "jacknum", x: edge, y: y + 4 }, p.id));
-  const rate = svg("text", { class: "soft", x: cardX + 14, y: y + 17 });
+  const rate = svg("text", { class: "soft", x: cardX + 14, y: y + (g.tight ? 7 : 17) });
   group.append(...card(g, p, cardX, y, right), rate);
   const filter = document.getElementById("filter");
   const pick = () => { filter.value = p.name; filter.dispatchEvent(new Event("input")); filter.scrollIntoView({ block: "center" }); };
   group.addEventListener("click", pick);
   group.addEventListener("keydown", (e) => { if (e.key === "Enter") pick(); });
-  moving.set(p.id, { flowIn, flowOut, rate, port: p });
+  const second = g.tight ? { x: cardX + 14, y: y + 21 } : { dx: 10 };
+  moving.set(p.id, { flowIn, flowOut, rate, second, letters: g.letters, port: p });
   return group;
 }
 
@@ -117,8 +120,8 @@ function stops(g, lanes, p, edge, y) {
 }
 
 function card(g, p, x, y, right) {
-  const top = y - cardHeight / 2, letters = Math.floor((g.card - 26) / 7.6);
-  const title = svg("text", { class: "title", x: x + 14, y: y - 4 }, cut(p.name, letters));
+  const top = y - cardHeight / 2, letters = g.letters, line = y - (g.tight ? 9 : 4);
+  const title = svg("text", { class: "title", x: x + 14, y: line }, cut(p.name, letters));
   const notes = [p.isolated && "isolated", p.mirror !== "none" && "mirror", p.transparent && "transparent"];
   const join = (...words) => words.filter(Boolean).join(" · ");
   const room = letters - Math.min(p.name.length, letters) - 2;
@@ -128,7 +131,7 @@ function card(g, p, x, y, right) {
     svg("rect", { class: "peer", x, y: top, width: g.card, height: cardHeight, rx: 10 }),
     svg("rect", { class: "edge", x: right ? x : x + g.card - 5, y: top + 10, width: 5, height: cardHeight - 20, rx: 2.5 }),
     title,
-    svg("text", { class: "soft", x: x + g.card - 14, y: y - 4, "text-anchor": "end" }, room > 3 ? cut(fits, room) : "", svg("title", {}, side)),
+    svg("text", { class: "soft", x: x + g.card - 14, y: line, "text-anchor": "end" }, room > 3 ? cut(fits, room) : "", svg("title", {}, side)),
   ];
 }
 
@@ -140,10 +143,10 @@ export function flow(state) {
     m.flowOut.setAttribute("class", "flow out " + busy(r && r.out));
     const text = [];
     if (m.port.state !== "up") {
-      text.push(svg("tspan", { class: m.port.state === "waiting" ? "wait" : "" }, cut(m.port.state === "down" ? "set down" : "waits: " + (m.port.reason || "no link"), 40)));
+      text.push(svg("tspan", { class: m.port.state === "waiting" ? "wait" : "" }, cut(m.port.state === "down" ? "set down" : "waits: " + (m.port.reason || "no link"), Math.floor(m.letters * 1.2))));
     } else if (r) {
-      text.push(svg("tspan", {}, "in " + bits(r.in)), svg("tspan", { dx: 10 }, "out " + bits(r.out)));
-      if (r.drops > 0) text.push(svg("tspan", { class: "lost", dx: 10 }, "drops"));
+      text.push(svg("tspan", {}, "in " + bits(r.in)), svg("tspan", m.second, "out " + bits(r.out)));
+      if (r.drops > 0) text.push(svg("tspan", { class: "lost", dx: m.second.dx || 5 }, m.second.dx ? "drops" : "!"));
     }
     m.rate.replaceChildren(...text);
   }
