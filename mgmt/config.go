@@ -13,8 +13,8 @@ type Configurer interface {
 	Config() api.Config
 
 	// Reload makes the switch what the file says, or leaves everything as it
-	// is and says why.
-	Reload(context.Context) (api.Reloaded, error)
+	// is and says why. A dry one only says what it would do.
+	Reload(ctx context.Context, dry bool) (api.Reloaded, error)
 }
 
 var errNoConfigurer = &api.Error{Code: api.ErrFailed, Message: "this switch is part of a program that has no config file"}
@@ -30,7 +30,12 @@ func (s *Server) getConfig(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) postReload(w http.ResponseWriter, r *http.Request) error {
-	if _, err := query(r); err != nil {
+	q, err := query(r, "dry-run")
+	if err != nil {
+		return err
+	}
+	dry, _, err := queryBool(q, "dry-run")
+	if err != nil {
 		return err
 	}
 	if r.ContentLength != 0 {
@@ -39,7 +44,7 @@ func (s *Server) postReload(w http.ResponseWriter, r *http.Request) error {
 	if s.opt.Config == nil {
 		return errNoConfigurer
 	}
-	answer, err := s.opt.Config.Reload(r.Context())
+	answer, err := s.opt.Config.Reload(r.Context(), dry)
 	if err != nil {
 		return err
 	}

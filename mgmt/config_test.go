@@ -16,8 +16,8 @@ type noFile struct{ err error }
 
 func (noFile) Config() api.Config { return api.Config{File: "/etc/lab.toml", TOML: "hub = false\n"} }
 
-func (f noFile) Reload(context.Context) (api.Reloaded, error) {
-	return api.Reloaded{File: "/etc/lab.toml", Changes: []string{}, Restart: []string{}, Overridden: []string{}}, f.err
+func (f noFile) Reload(_ context.Context, dry bool) (api.Reloaded, error) {
+	return api.Reloaded{File: "/etc/lab.toml", DryRun: dry, Changes: []string{}, Restart: []string{}, Overridden: []string{}}, f.err
 }
 
 func TestConfigRoutes(t *testing.T) {
@@ -28,7 +28,12 @@ func TestConfigRoutes(t *testing.T) {
 	if status, answer := do(t, s, "POST", "/v1/reload", ""); status != 200 || decode[api.Reloaded](t, answer).File != "/etc/lab.toml" {
 		t.Errorf("got %d %s", status, answer)
 	}
-	status, answer := do(t, s, "POST", "/v1/reload", "{}")
+	if status, answer := do(t, s, "POST", "/v1/reload?dry-run=true", ""); status != 200 || !decode[api.Reloaded](t, answer).DryRun {
+		t.Errorf("got %d %s", status, answer)
+	}
+	status, answer := do(t, s, "POST", "/v1/reload?dry-run=maybe", "")
+	failed(t, status, answer, api.ErrBadRequest)
+	status, answer = do(t, s, "POST", "/v1/reload", "{}")
 	failed(t, status, answer, api.ErrBadRequest)
 	status, answer = do(t, s, "POST", "/v1/reload?file=x", "")
 	failed(t, status, answer, api.ErrBadRequest)

@@ -35,6 +35,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	out := eventWriter{server: s, ctl: http.NewResponseController(w), enc: json.NewEncoder(w)}
+	out.enc.SetEscapeHTML(false)
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("Cache-Control", "no-store")
 	if err := out.start(); err != nil {

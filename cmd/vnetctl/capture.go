@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -212,7 +211,7 @@ func (a *app) sumUp(sum captured) {
 		if len(sum.Files) > 0 {
 			w = a.out
 		}
-		_ = json.NewEncoder(w).Encode(sum)
+		_ = jsonLines(w).Encode(sum)
 		return
 	}
 	text := fmt.Sprintf("%d frames captured, %d lost", sum.Frames, sum.Lost)

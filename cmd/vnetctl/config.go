@@ -177,8 +177,11 @@ func (a *app) configDiff() *cobra.Command {
 with FILE. Each line is one difference, from what is running to what the file
 says: + to be added, - to be removed, ~ to be changed.
 
-Exit codes: 0 no difference; 1 some; 2 the file is broken. What the command line
-of vswitch overrules counts as different here: vnetctl does not know it.`,
+What the daemon's own command line overrules is no difference, and is told. With
+FILE, and for those who may only look at the switch, that is not known: there it
+counts as different.
+
+Exit codes: 0 no difference; 1 some; 2 the file is broken.`,
 		Example: "  vnetctl config diff\n  vnetctl config diff new.toml && echo same",
 		Args:    arguments(0, 1, "at most one FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -203,22 +206,50 @@ func (a *app) diffConfig(ctx context.Context, args []string) error {
 	if err != nil {
 		return explainFile(err)
 	}
-	plan := config.Diff(running, file)
+	diff := api.ConfigDiff{File: path, Differences: []string{}, Overridden: []string{}}
+	if text := config.Diff(running, file).Text(); text != "" {
+		diff.Differences = strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	}
+	if len(args) == 0 {
+		a.askReload(ctx, &diff)
+	}
+	if err := a.printDiff(diff); err != nil || len(diff.Differences) == 0 {
+		return err
+	}
+	return errSilent(api.ExitFailed)
+}
+
+// askReload has the daemon say what a reload would do, which knows its own
+// command line. Not everybody is told.
+func (a *app) askReload(ctx context.Context, diff *api.ConfigDiff) {
+	c, err := a.dial()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	r, err := c.TryReload(ctx)
+	if err != nil || !r.DryRun {
+		fmt.Fprintln(a.err, "vnetctl: note: what the daemon's command line overrules counts as different here: who may change the switch is told more")
+		return
+	}
+	diff.Differences = append([]string{}, r.Changes...)
+	for _, text := range r.Restart {
+		diff.Differences = append(diff.Differences, "~ "+text+" (takes a restart)")
+	}
+	diff.Overridden = append([]string{}, r.Overridden...)
+}
+
+func (a *app) printDiff(diff api.ConfigDiff) error {
 	if a.json {
-		lines := []string{}
-		if text := strings.TrimSuffix(plan.Text(), "\n"); text != "" {
-			lines = strings.Split(text, "\n")
-		}
-		err = a.printJSON(api.ConfigDiff{File: path, Differences: lines})
-	} else {
-		for line := range strings.Lines(plan.Text()) {
-			fmt.Fprintln(a.out, printable(strings.TrimSuffix(line, "\n")))
-		}
+		return a.printJSON(diff)
 	}
-	if err == nil && !plan.Empty() {
-		err = errSilent(api.ExitFailed)
+	for _, line := range diff.Differences {
+		fmt.Fprintln(a.out, printable(line))
 	}
-	return err
+	for _, text := range diff.Overridden {
+		fmt.Fprintf(a.err, "vnetctl: note: the daemon's command line: %s\n", printable(text))
+	}
+	return nil
 }
 
 // completeTOML completes the names of files that may be configurations.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -61,7 +60,7 @@ func (a *app) report(err error) int {
 		e.Hint = a.cure(e)
 	}
 	if a.json {
-		_ = json.NewEncoder(a.err).Encode(api.Failure{Error: &api.Error{Code: e.Code, Message: strings.TrimPrefix(what+": "+e.Message, ": "), Hint: e.Hint}})
+		_ = jsonLines(a.err).Encode(api.Failure{Error: &api.Error{Code: e.Code, Message: strings.TrimPrefix(what+": "+e.Message, ": "), Hint: e.Hint}})
 		return code
 	}
 	if what == "" {

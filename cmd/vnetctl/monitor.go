@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -108,7 +107,7 @@ func (m *monitor) once(ctx context.Context) error {
 
 func (m *monitor) show(e api.Event) error {
 	if m.json {
-		return json.NewEncoder(m.out).Encode(e)
+		return jsonLines(m.out).Encode(e)
 	}
 	port := "-"
 	if e.Port != 0 {

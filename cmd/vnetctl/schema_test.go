@@ -206,6 +206,7 @@ var elsewhere = map[string]bool{"capture": true, "config diff": true, "config sa
 type configDiffAnswer struct {
 	File        string   `json:"file"`
 	Differences []string `json:"differences"` // each begins with "+ ", "- " or "~ "
+	Overridden  []string `json:"overridden"`  // what of the file the daemon's command line overrules
 }
 
 // configSaveAnswer is what config save --json prints.

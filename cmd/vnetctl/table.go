@@ -79,9 +79,16 @@ func (t *table) print(w io.Writer, headers, colour bool) {
 
 // printJSON writes v for programs.
 func (a *app) printJSON(v any) error {
-	enc := json.NewEncoder(a.out)
+	enc := jsonLines(a.out)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
+}
+
+// jsonLines writes each value on a line. People read it, too, so "->" stays.
+func jsonLines(w io.Writer) *json.Encoder {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc
 }
 
 // printable replaces what could play tricks on a terminal.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/signal"
@@ -114,7 +113,7 @@ func (a *app) topBatch(ctx context.Context, o topOptions) error {
 
 func (a *app) topPrint(v *topView) error {
 	if a.json {
-		return json.NewEncoder(a.out).Encode(statsAnswer{Stats: v.now, Rates: v.rates})
+		return jsonLines(a.out).Encode(statsAnswer{Stats: v.now, Rates: v.rates})
 	}
 	if _, err := fmt.Fprintln(a.out, v.now.Time.Local().Format("15:04:05")+"  "+v.summary()); err != nil {
 		return err

@@ -49,7 +49,7 @@ func reloadOnHangup(ctx context.Context, m *config.Manager) (stop func()) {
 		for {
 			select {
 			case <-hangups:
-				_, _ = m.Reload(ctx) // it logs what came of it
+				_, _ = m.Reload(ctx, false) // it logs what came of it
 			case <-ctx.Done():
 				return
 			}

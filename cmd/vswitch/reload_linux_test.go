@@ -155,6 +155,13 @@ func TestBadReload(t *testing.T) {
 		t.Errorf("with the old file: %+v, %v", r, err)
 	}
 	writeFile(t, path, "hub = false\nworkers = 7\n")
+	r, err = d.client().TryReload(t.Context())
+	if err != nil || !r.DryRun || r.Removed != 4 || len(r.Restart) != 1 || len(r.Overridden) != 1 {
+		t.Errorf("dry: %+v, %v", r, err)
+	}
+	if after, err := d.client().Config(t.Context()); err != nil || after != before {
+		t.Errorf("the dry one made it\n%s", after.TOML)
+	}
 	r, err = d.client().Reload(t.Context())
 	if err != nil || r.Removed != 4 || len(r.Restart) != 1 || r.Restart[0] != "workers: 0 -> 7" || len(r.Overridden) != 1 || !strings.Contains(r.Overridden[0], "--hub true wins over hub = false") {
 		t.Errorf("restart and override: %+v, %v", r, err)

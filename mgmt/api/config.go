@@ -10,8 +10,9 @@ type Config struct {
 // yields an Error.
 type Reloaded struct {
 	File      string `json:"file"`
-	Summary   string `json:"summary"` // the four numbers in words
-	Added     int    `json:"added"`   // ports and doors
+	DryRun    bool   `json:"dry_run,omitempty"` // nothing was changed: this is what would be
+	Summary   string `json:"summary"`           // the four numbers in words
+	Added     int    `json:"added"`             // ports and doors
 	Changed   int    `json:"changed"`
 	Removed   int    `json:"removed"`
 	Unchanged int    `json:"unchanged"`
@@ -33,4 +34,5 @@ type ConfigSaved struct {
 type ConfigDiff struct {
 	File        string   `json:"file"`
 	Differences []string `json:"differences"` // each begins with "+ ", "- " or "~ "
+	Overridden  []string `json:"overridden"`  // what of the file the daemon's command line overrules
 }

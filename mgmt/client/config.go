@@ -17,3 +17,9 @@ func (c *Client) Reload(ctx context.Context) (api.Reloaded, error) {
 	var r api.Reloaded
 	return r, c.call(ctx, "POST", "/v1/reload", nil, &r)
 }
+
+// TryReload says what Reload would do.
+func (c *Client) TryReload(ctx context.Context) (api.Reloaded, error) {
+	var r api.Reloaded
+	return r, c.call(ctx, "POST", "/v1/reload?dry-run=true", nil, &r)
+}

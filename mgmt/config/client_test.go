@@ -69,11 +69,11 @@ func TestClientsAreNoPart(t *testing.T) {
 	if after := Running(l.Switch, l.Started, l.Own).TOML(); after != before {
 		t.Errorf("with clients:\n%s", after)
 	}
-	if _, err := l.Reload(t.Context()); err != nil {
+	if _, err := l.Reload(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	l.write("")
-	r, err := l.Reload(t.Context())
+	r, err := l.Reload(t.Context(), false)
 	if err != nil || r.Removed != 4 {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -83,7 +83,7 @@ func TestClientsAreNoPart(t *testing.T) {
 	if _, err := l.Switch.Add(t.Context(), "stream:unix:"+l.dir+"/hand,connect=on"); err != nil {
 		t.Fatal(err)
 	}
-	if r, err = l.Reload(t.Context()); err != nil || r.Removed != 1 {
+	if r, err = l.Reload(t.Context(), false); err != nil || r.Removed != 1 {
 		t.Errorf("added by hand: %+v, %v", r, err)
 	}
 }

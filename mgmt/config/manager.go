@@ -33,22 +33,31 @@ func (m *Manager) Config() api.Config {
 }
 
 // Reload makes the switch what its file says, or leaves everything as it is and
-// says why. Either stands in the log too, since SIGHUP has no other answer.
-func (m *Manager) Reload(ctx context.Context) (api.Reloaded, error) {
+// says why. Either stands in the log too, since SIGHUP has no other answer. A
+// dry one says what it would do, to the caller only.
+func (m *Manager) Reload(ctx context.Context, dry bool) (api.Reloaded, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	plan, over, err := m.reload(ctx)
+	plan, over, err := m.plan()
+	if err == nil && !dry {
+		err = m.apply(ctx, plan)
+	}
 	if err != nil {
-		m.Log.Warn("reload changed nothing", "file", m.File, "reason", err)
+		if !dry {
+			m.Log.Warn("reload changed nothing", "file", m.File, "reason", err)
+		}
 		return api.Reloaded{}, err
 	}
 	answer := api.Reloaded{
-		File: m.File, Summary: plan.Summary(),
+		File: m.File, DryRun: dry, Summary: plan.Summary(),
 		Added: plan.Added, Changed: plan.Changed, Removed: plan.Removed, Unchanged: plan.Unchanged,
 		Changes: []string{}, Restart: append([]string{}, plan.Restart...), Overridden: append([]string{}, over...),
 	}
 	for _, i := range plan.Items {
 		answer.Changes = append(answer.Changes, i.String())
+	}
+	if dry {
+		return answer, nil
 	}
 	m.Log.Info("reloaded", "file", m.File, "ports", plan.Summary())
 	for _, text := range answer.Changes {
@@ -60,7 +69,9 @@ func (m *Manager) Reload(ctx context.Context) (api.Reloaded, error) {
 	return answer, nil
 }
 
-func (m *Manager) reload(ctx context.Context) (*Plan, []string, error) {
+// plan finds out what a reload has to do, and what of the file the command line
+// overrules.
+func (m *Manager) plan() (*Plan, []string, error) {
 	if m.File == "" {
 		return nil, nil, &api.Error{Code: api.ErrFailed, Message: "this switch was started without a config file", Hint: "vnetctl config save FILE, then start it with: vswitch --config FILE"}
 	}
@@ -73,19 +84,23 @@ func (m *Manager) reload(ctx context.Context) (*Plan, []string, error) {
 		return nil, nil, &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("%v; nothing was changed", err)}
 	}
 	m.complete(want)
-	plan := Diff(Running(m.Switch, m.Started, m.Own), want)
+	return Diff(Running(m.Switch, m.Started, m.Own), want), want.Overrides, nil
+}
+
+// apply carries a plan out.
+func (m *Manager) apply(ctx context.Context, plan *Plan) error {
 	ops := plan.ops()
 	if len(ops) == 0 {
-		return plan, want.Overrides, nil
+		return nil
 	}
 	if _, err := m.Switch.Apply(ctx, ops); err != nil {
 		var op *vswitch.OpError
 		if errors.As(err, &op) && op.Index < len(ops) {
 			err = fmt.Errorf("%s: %w", opText(ops[op.Index]), op.Err)
 		}
-		return nil, nil, fmt.Errorf("%s: nothing was changed: %w", m.File, err)
+		return fmt.Errorf("%s: nothing was changed: %w", m.File, err)
 	}
-	return plan, want.Overrides, nil
+	return nil
 }
 
 // complete adds to what is wanted what only the daemon knows: which kinds

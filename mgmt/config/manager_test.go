@@ -132,7 +132,7 @@ func TestReload(t *testing.T) {
 				text = strings.Replace(text, c.subst[i], c.subst[i+1], 1)
 			}
 			l.write(text)
-			got, err := l.Reload(t.Context())
+			got, err := l.Reload(t.Context(), false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -187,7 +187,7 @@ func TestReloadFails(t *testing.T) {
 			client(t, l, 77)
 			before := Running(l.Switch, l.Started, l.Own).TOML()
 			l.write(c.text)
-			_, err := l.Reload(t.Context())
+			_, err := l.Reload(t.Context(), false)
 			if err == nil || !strings.Contains(err.Error(), strings.ReplaceAll(c.says, "DIR", l.dir)) || !strings.Contains(err.Error(), "nothing was changed") {
 				t.Errorf("error: %v", err)
 			}
@@ -206,11 +206,11 @@ func TestReloadFails(t *testing.T) {
 	if err := os.Remove(l.File); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Reload(t.Context()); !errors.Is(err, api.ErrFailed) || !strings.Contains(err.Error(), "no such file") {
+	if _, err := l.Reload(t.Context(), false); !errors.Is(err, api.ErrFailed) || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("without the file: %v", err)
 	}
 	l.File = ""
-	if _, err := l.Reload(t.Context()); !errors.Is(err, api.ErrFailed) || !strings.Contains(err.Error(), "without a config file") {
+	if _, err := l.Reload(t.Context(), false); !errors.Is(err, api.ErrFailed) || !strings.Contains(err.Error(), "without a config file") {
 		t.Errorf("started without one: %v", err)
 	}
 }

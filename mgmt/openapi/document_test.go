@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type configurer struct{}
 
 func (configurer) Config() api.Config { return api.Config{File: "/etc/x.toml", TOML: "hub = true\n"} }
-func (configurer) Reload(context.Context) (api.Reloaded, error) {
+func (configurer) Reload(context.Context, bool) (api.Reloaded, error) {
 	return api.Reloaded{File: "/etc/x.toml", Changes: []string{"+ port"}, Restart: []string{}, Overridden: []string{}}, nil
 }
 
@@ -188,7 +188,7 @@ func requests(dir string) []request {
 		{"POST", "/v1/trace", `{"port":"1","frame":"02"}`},
 		{"POST", "/v1/inject", `{"port":"1","frame":"02000000000202000000000188b5"}`},
 		{"GET", "/v1/capture?ports=1&filter=arp&snap=64", ""},
-		{"GET", "/v1/config", ""}, {"POST", "/v1/reload", ""}, {"GET", "/metrics", ""},
+		{"GET", "/v1/config", ""}, {"POST", "/v1/reload?dry-run=true", ""}, {"POST", "/v1/reload", ""}, {"GET", "/metrics", ""},
 		{"DELETE", "/v1/fdb?port=1&vlan=1&mac=02:00:00:00:00:aa&static=true", ""},
 		{"DELETE", "/v1/ports/way", ""},
 	}

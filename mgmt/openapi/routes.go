@@ -39,7 +39,7 @@ var bodies = map[string]body{
 	"PATCH /v1/ports/{port}":  {in: api.PortChange{}, out: api.Port{}},
 	"DELETE /v1/ports/{port}": {status: 204},
 	"GET /v1/config":          {out: api.Config{}},
-	"POST /v1/reload":         {out: api.Reloaded{}},
+	"POST /v1/reload":         {out: api.Reloaded{}, query: map[string]*Param{"dry-run": {"boolean", "change nothing, and say what would be changed"}}},
 	"POST /v1/batch":          {in: api.Batch{}, out: api.BatchResult{}},
 	"GET /v1/fdb":             {out: api.FDB{}, query: with(fdbQuery, "static", Param{"boolean", "true: only static ones; false: only learned ones"})},
 	"POST /v1/fdb":            {in: api.FDBAdd{}, out: api.FDBEntry{}, status: 201},

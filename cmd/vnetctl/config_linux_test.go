@@ -10,6 +10,7 @@ import (
 	"vnetkit/mgmt"
 	"vnetkit/mgmt/config"
 	"vnetkit/mgmt/mgmttest"
+	vswitch "vnetkit/switch"
 	"vnetkit/switch/link"
 	"vnetkit/switch/plug"
 )
@@ -25,7 +26,7 @@ func configSwitch(t *testing.T, text string) (s *mgmttest.Switch, path string) {
 	m.Switch, m.File = s.Switch, path
 	m.Own = link.Spec{Kind: "stream", Addr: "unix:" + filepath.Join(s.Dir, "stream")}
 	m.Load = func() (*config.Config, error) { return config.Load(path, config.Known{Kinds: m.Kinds}) }
-	if _, err := m.Reload(t.Context()); err != nil {
+	if _, err := m.Reload(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	return s, path
@@ -60,6 +61,40 @@ func TestConfig(t *testing.T) {
 	}
 	compare(t, "config-saved", normalise(string(got), s.Dir))
 }
+
+// What the daemon's command line overrules is no difference but is told, except
+// to those who may not know.
+func TestConfigDiffOverridden(t *testing.T) {
+	s, path := configSwitch(t, "hub = false\n")
+	m := &config.Manager{Switch: s.Switch, Kinds: []link.Kind{plug.Stream()}, Started: config.New(""), File: path, Log: slog.New(slog.DiscardHandler)}
+	m.Own = link.Spec{Kind: "stream", Addr: "unix:" + filepath.Join(s.Dir, "stream")}
+	m.Load = func() (*config.Config, error) {
+		c, err := config.Load(path, config.Known{Kinds: m.Kinds})
+		if err == nil {
+			c.Put("hub", "true")
+			c.Overrides = []string{"--hub true wins over hub = false in line 1 of " + path}
+		}
+		return c, err
+	}
+	with := mgmttest.Start(t, mgmt.Options{Config: m})
+	if err := s.Set(vswitch.Change{Hub: ptr(true)}); err != nil {
+		t.Fatal(err)
+	}
+	out, note, code := vnetctl(t, with, "config", "diff")
+	if code != 0 || out != "" || note != "vnetctl: note: the daemon's command line: --hub true wins over hub = false in line 1 of "+path+"\n" {
+		t.Errorf("exit %d: %q %q", code, out, note)
+	}
+	if out, _, code := vnetctl(t, with, "config", "diff", "--json"); code != 0 || !strings.Contains(out, `"differences": []`) || !strings.Contains(out, "--hub true wins") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	cmd := mgmttest.AsUser(t, mgmttest.Nobody, "vnetctl", "VNETCTL_TEST_ARGS=-s "+with.Dir+" config diff")
+	told, _ := cmd.CombinedOutput()
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(told), "~ hub: true -> false") || !strings.Contains(string(told), "who may change the switch is told more") {
+		t.Errorf("a guest: exit %d: %s", code, told)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
 
 func TestConfigMistakes(t *testing.T) {
 	s, path := configSwitch(t, labConfig)
