@@ -94,6 +94,9 @@ func (s *Server) captureOptions(r *http.Request) (opt vswitch.CaptureOptions, ab
 		return opt, about, err
 	}
 	about = capture.Options{Application: "vswitch " + s.opt.Version, Comment: "switch " + s.opt.Name, Filter: q.Get("filter")}
+	if q.Has("ports") && q.Get("ports") == "" {
+		return opt, about, &api.Error{Code: api.ErrNoPort, Message: `no port ""`, Hint: "write ports=all, or leave it out, to mean all"}
+	}
 	if ports := q.Get("ports"); ports != "" && ports != "all" {
 		opt.Ports = strings.Split(ports, ",")
 	}

@@ -184,6 +184,7 @@ func TestCaptureMistakes(t *testing.T) {
 		message string
 	}{
 		{"ports=port1,port2", api.ErrNoPort, `no port "port2"; did you mean "port1"?`},
+		{"ports=", api.ErrNoPort, `no port ""`},
 		{"filter=tcp+prot+80", api.ErrInvalid, `filter: at column 5: "prot" is not "and" or "or"`},
 		{"filter=" + url.QueryEscape(strings.Repeat("(", 5000)), api.ErrInvalid, "longer than 4096 bytes"},
 		{"snap=-1", api.ErrInvalid, `snap="-1"`},

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -56,6 +58,10 @@ func systemHint(err error) string {
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		return "the daemon's user lacks the right: check owner and mode of the path, or choose a place that is the daemon's own"
 	case errors.Is(err, syscall.ENOENT):
+		var at *net.OpError
+		if errors.As(err, &at) && at.Addr != nil && at.Op == "listen" {
+			return "make the directory first: mkdir -p " + filepath.Dir(at.Addr.String())
+		}
 		return "make the directory first: mkdir -p"
 	}
 	return ""

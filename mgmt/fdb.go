@@ -98,6 +98,9 @@ func (s *Server) deleteFDB(w http.ResponseWriter, r *http.Request) error {
 // fdbFilter reads what GET and DELETE have in common.
 func fdbFilter(q url.Values) (vswitch.FDBFilter, error) {
 	f := vswitch.FDBFilter{Port: q.Get("port")}
+	if q.Has("port") && f.Port == "" { // a script's empty variable must not mean all
+		return f, &api.Error{Code: api.ErrNoPort, Message: `no port ""`, Hint: "leave port out to mean all"}
+	}
 	if q.Has("vlan") {
 		vid, err := frame.ParseVID(q.Get("vlan"))
 		if err != nil {

@@ -201,6 +201,9 @@ func checkName(name string) error {
 	if strings.Trim(name, "0123456789") == "" || name == "all" || name == "none" {
 		return fmt.Errorf("%w: port name %q: a number, all and none mean something else", ErrInvalid, name)
 	}
+	if strings.Trim(name, ".") == "" {
+		return fmt.Errorf("%w: port name %q: dots alone mean something else in a path", ErrInvalid, name)
+	}
 	for _, r := range name {
 		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.@-", r) {
 			return fmt.Errorf("%w: port name %q: letters, digits and _ . @ - only", ErrInvalid, name)

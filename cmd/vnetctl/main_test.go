@@ -5,6 +5,8 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -195,7 +197,9 @@ func TestMistakes(t *testing.T) {
 		"port set port1 mtu=9 vlan=10", "port set port1 tagged=5-3", "port set nosuch vlan=3", "port set port1 name=all",
 		"port add", "port add x", "port add pigeon:post", "port add stream:unix:DIR/peer,connect=on,id=1", "port add stream:unix:DIR/peer,conect=on",
 		"port down port1 nosuch port2", "port remove", "fdb add 02:00 port1", "fdb add 01:00:5e:00:00:01 port1", "fdb add 02:00:00:00:00:01",
-		"fdb --vlan x", "ports --timeout soon", "fdb --vlan 5000", "fdb --static --learned", "fdb flush --port nosuch", "stats --interval -1s", "monitor now")
+		"fdb --vlan x", "ports --timeout soon", "fdb --vlan 5000", "fdb --static --learned", "fdb flush --port nosuch", "stats --interval -1s", "monitor now",
+		"ports .", "port remove ..", "port set port1 name=..", "port set port1 vlan=1 pvid=2", "port set port1 --vlan 3", "--timeout -1s info", "-s= ports", "fdb flush --static --port=", "fdb flush --vlan 0",
+		"mirror set port1 port1", "port set port1 mirror=1:in", "port add stream:unix:/nonexistent/d/x")
 }
 
 // Completion in a shell asks the switch.
@@ -273,5 +277,32 @@ func TestInterrupt(t *testing.T) {
 	errs.Reset()
 	if code := runContext(ctx, []string{"-s", s.Dir, "monitor"}, &out, &errs); code != 0 || errs.Len() != 0 {
 		t.Errorf("exit %d: %s", code, &errs)
+	}
+}
+
+// What a script gives whose variable is not set must not mean everything.
+func TestEmptyArguments(t *testing.T) {
+	s := busySwitch(t)
+	if _, _, code := vnetctl(t, s, "fdb", "add", "02:00:00:00:00:77", "port1"); code != 0 {
+		t.Fatal("no static address")
+	}
+	before := s.Info().FDBSize
+	for _, args := range [][]string{{"fdb", "del", ""}, {"fdb", "flush", "--static", "--port", ""}, {"capture", ""}, {"ports", ""}, {"port", "remove", ""}, {"port", "down", "port1", ""}} {
+		if _, text, code := vnetctl(t, s, args...); code != 2 || !strings.Contains(text, "says nothing") {
+			t.Errorf("%q: exit %d: %s", args, code, text)
+		}
+	}
+	if n := s.Info().FDBSize; n != before {
+		t.Errorf("%d addresses are left of %d", n, before)
+	}
+	status := 0
+	req, err := http.NewRequest("DELETE", "/v1/fdb?port=&static=true", nil)
+	if err == nil {
+		w := httptest.NewRecorder()
+		s.Server.AsDaemon().ServeHTTP(w, req)
+		status = w.Code
+	}
+	if status != http.StatusNotFound || s.Info().FDBSize != before {
+		t.Errorf("by API: %d, %v", status, err)
 	}
 }

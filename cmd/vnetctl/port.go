@@ -216,9 +216,17 @@ var aliases = map[string]string{"pvid": "vlan", "mac_limit": "maclimit", "mac-li
 
 func parseSettings(args []string) (api.PortChange, error) {
 	var change api.PortChange
+	given := map[string]string{}
 	for _, arg := range args {
 		key, value, ok := strings.Cut(arg, "=")
-		set := settings[cmp.Or(aliases[key], key)]
+		key = cmp.Or(aliases[key], key)
+		set := settings[key]
+		if before := given[key]; before != "" {
+			e := usage("port set: %s is given twice", key)
+			e.cause, e.cure = fmt.Sprintf("%q and %q", before, arg), "vnetctl port set --help"
+			return change, e
+		}
+		given[key] = arg
 		if !ok || set == nil {
 			e := usage("port set: %q is not a setting", arg)
 			keys := sortedKeys(settings)

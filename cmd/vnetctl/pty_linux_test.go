@@ -83,6 +83,13 @@ func (p *pty) resize(w, h int) {
 	}
 }
 
+// forgive forgets what went wrong until now.
+func (p *pty) forgive() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.emu.faults = nil
+}
+
 func (p *pty) modes() (m unix.Termios) {
 	p.t.Helper()
 	if err := onFD(p.tty, func(fd int) error {

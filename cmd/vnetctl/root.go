@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,12 +50,15 @@ func (a *app) rootCommand() *cobra.Command {
   vnetctl -s lab port set vm1 vlan=10      put a VM into VLAN 10
   vnetctl -s ./sw stats --interval 5s      rates, and drops by reason
   vnetctl monitor --json                   events as they happen`,
-		Version:          version,
-		Args:             a.verb,
-		RunE:             a.status,
-		PersistentPreRun: func(cmd *cobra.Command, _ []string) { a.path = cmd.CommandPath() },
-		SilenceErrors:    true,
-		SilenceUsage:     true,
+		Version: version,
+		Args:    a.verb,
+		RunE:    a.status,
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			a.path = cmd.CommandPath()
+			return a.checkGiven(cmd, args)
+		},
+		SilenceErrors: true,
+		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate(fmt.Sprintf("vnetctl %s (commit %s)\n", version, commit))
 	root.SetFlagErrorFunc(flagError)
@@ -69,6 +74,29 @@ func (a *app) rootCommand() *cobra.Command {
 		a.statsCommand(), a.listCommand(), a.monitorCommand(), a.captureCommand(), a.traceCommand(), a.configCommand(), a.reloadCommand(),
 	)
 	return root
+}
+
+// checkGiven refuses what a script gives whose variable is not set: an empty
+// selection would select everything.
+func (a *app) checkGiven(cmd *cobra.Command, args []string) error {
+	empty := ""
+	cmd.Flags().Visit(func(f *pflag.Flag) { // those that were given
+		if f.Value.String() == "" || f.Name == "vlan" && f.Value.String() == "0" {
+			empty = fmt.Sprintf("--%s %q", f.Name, f.Value)
+		}
+	})
+	if slices.Contains(args, "") && cmd.Name() != cobra.ShellCompRequestCmd && cmd.Name() != cobra.ShellCompNoDescRequestCmd {
+		empty = "an argument that is empty"
+	}
+	if empty != "" {
+		e := usage("%s%s says nothing", prefix(cmd), empty)
+		e.cause, e.cure = "perhaps a variable that is not set", cmd.CommandPath()+" --help"
+		return e
+	}
+	if a.timeout < 0 {
+		return usage("%s--timeout %v is before now", prefix(cmd), a.timeout)
+	}
+	return nil
 }
 
 // dial finds the switch that -s names.
@@ -157,7 +185,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	if near := api.Nearest(unknown.GetSpecifiedName(), names); near != "" {
+	if key := unknown.GetSpecifiedName(); cmd.Name() == "set" && settings[cmp.Or(aliases[key], key)] != nil {
+		e.cause = fmt.Sprintf("settings are written without dashes: %s=VALUE", key)
+	} else if near := api.Nearest(key, names); near != "" {
 		e.cause = fmt.Sprintf("did you mean --%s?", near)
 	}
 	return e

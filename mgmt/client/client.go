@@ -27,6 +27,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -137,6 +138,10 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 
 // sendBy is send by a way of the request's own.
 func (c *Client) sendBy(ctx context.Context, way *http.Client, method, path string, in any) (*http.Response, error) {
+	// What a path cannot end with is no name of a port, nor of anything else.
+	if ref := path[strings.LastIndexByte(path, '/')+1:]; ref == "" || ref == "." || ref == ".." {
+		return nil, &api.Error{Code: api.ErrNoPort, Message: fmt.Sprintf("no port %q: that is no name", ref), Hint: "vnetctl ports"}
+	}
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
