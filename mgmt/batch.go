@@ -151,6 +151,16 @@ func switchChange(req api.SwitchChange) (vswitch.Change, error) {
 		d := time.Duration(secs * float64(time.Second))
 		change.Ageing = &d
 	}
+	if req.PortDefault != nil {
+		cfg, err := vswitch.ParsePortConfig(*req.PortDefault)
+		if err == nil && (cfg.ID != 0 || cfg.Name != "") {
+			err = invalid("a number or a name is one port's own")
+		}
+		if err != nil {
+			return change, &api.Error{Code: api.ErrInvalid, Message: "port_default: " + err.Error(), Hint: `write settings as in a port's spec: "vlan=10,mtu=1400"`}
+		}
+		change.Default = &cfg
+	}
 	return change, nil
 }
 

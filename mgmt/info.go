@@ -38,6 +38,7 @@ func (s *Server) info(r *http.Request) api.Info {
 		Workers:       in.Workers,
 		Hub:           in.Hub,
 		AgeingSeconds: in.Ageing.Seconds(),
+		PortDefault:   in.Default.Text(),
 		FDB:           fdbSize(in),
 		Ports:         in.Ports,
 		Doors:         doors,

@@ -27,7 +27,7 @@ func routes() []route {
 	return []route{
 		{"GET", "/v1", read, (*Server).getRoutes, "what can be asked: this list"},
 		{"GET", "/v1/info", read, (*Server).getInfo, "the switch as a whole"},
-		{"PATCH", "/v1/switch", change, (*Server).patchSwitch, "change ageing time and hub mode; answers as GET /v1/info"},
+		{"PATCH", "/v1/switch", change, (*Server).patchSwitch, "change ageing time, hub mode and default settings of ports; answers as GET /v1/info"},
 		{"GET", "/v1/ports", read, (*Server).getPorts, "all ports, by number"},
 		{"POST", "/v1/ports", change, (*Server).postPort, "add a port or a door"},
 		{"GET", "/v1/ports/{port}", read, (*Server).getPort, "one port, by number or name"},

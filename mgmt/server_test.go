@@ -42,6 +42,10 @@ func TestSwitchSettings(t *testing.T) {
 		{"hub", `{"hub":true}`, ""},
 		{"both", `{"hub":false,"ageing_seconds":1000000}`, ""},
 		{"nothing", `{}`, ""},
+		{"default settings of ports", `{"port_default":"vlan=7,mtu=1400"}`, ""},
+		{"bad default", `{"port_default":"vlan=5000"}`, api.ErrInvalid},
+		{"default with a key of a kind", `{"port_default":"connect=on"}`, api.ErrInvalid},
+		{"default with a name", `{"port_default":"name=x"}`, api.ErrInvalid},
 		{"too short", `{"ageing_seconds":0}`, api.ErrInvalid},
 		{"negative", `{"ageing_seconds":-5}`, api.ErrInvalid},
 		{"fraction", `{"ageing_seconds":1.5}`, api.ErrInvalid},
@@ -54,19 +58,25 @@ func TestSwitchSettings(t *testing.T) {
 			status, answer := do(t, s, "PATCH", "/v1/switch", tc.body)
 			if tc.code != "" {
 				failed(t, status, answer, tc.code)
-				if now := s.Info(); now.Ageing != before.Ageing || now.Hub != before.Hub {
+				if now := s.Info(); now.Ageing != before.Ageing || now.Hub != before.Hub || now.Default.Text() != before.Default.Text() {
 					t.Errorf("changed all the same: %+v", now)
 				}
 				return
 			}
 			in := decode[api.Info](t, answer)
-			if now := s.Info(); status != 200 || in.AgeingSeconds != now.Ageing.Seconds() || in.Hub != now.Hub {
+			if now := s.Info(); status != 200 || in.AgeingSeconds != now.Ageing.Seconds() || in.Hub != now.Hub || in.PortDefault != now.Default.Text() {
 				t.Errorf("%d %s, but the switch has %+v", status, answer, now)
 			}
 		})
 	}
 	if now := s.Info(); now.Ageing.Seconds() != 1000000 || now.Hub {
 		t.Errorf("in the end %+v", now)
+	}
+	if status, answer := do(t, s, "POST", "/v1/ports", fmt.Sprintf(`{"spec":"stream:unix:%s/late,name=late"}`, s.Dir)); status != 201 {
+		t.Errorf("%d %s", status, answer)
+	}
+	if p := get[api.Port](t, s, "/v1/ports/late"); p.PVID != 7 || p.MTU != 1400 || p.Tagged != "none" {
+		t.Errorf("a new port is %+v", p)
 	}
 }
 

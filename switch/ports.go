@@ -92,7 +92,7 @@ func (c *change) configure(p *Port, cfg PortConfig) error {
 	if err := errors.Join(cfg.validate(), checkNumberName(cfg.Name, p.id)); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(cfg.Mirror, func(m MirrorFrom) bool { return m.Port == strconv.Itoa(p.id) || m.Port == cmp.Or(cfg.Name, defaultName(p.id)) }) {
+	if cfg.showsItself(p.id) {
 		return fmt.Errorf("%w: mirror: the port cannot show itself", ErrInvalid)
 	}
 	if other := s.names[cfg.Name]; other != nil && other != p {

@@ -22,6 +22,7 @@ type Info struct {
 	Workers       int       `json:"workers"`    // threads that carry frames
 	Hub           bool      `json:"hub"`        // floods everything
 	AgeingSeconds float64   `json:"ageing_seconds"`
+	PortDefault   string    `json:"port_default"` // settings of ports whose spec says nothing: "vlan=10,mtu=1400"
 	FDB           FDBSize   `json:"fdb"`
 	Ports         int       `json:"ports"`
 	Doors         []Door    `json:"doors"`     // where clients can plug in
@@ -48,6 +49,7 @@ type Door struct {
 type SwitchChange struct {
 	AgeingSeconds *float64 `json:"ageing_seconds,omitempty"` // 1 to 1,000,000
 	Hub           *bool    `json:"hub,omitempty"`
+	PortDefault   *string  `json:"port_default,omitempty"` // settings of ports and doors to be added whose spec says nothing; "": none
 }
 
 // Count counts frames and the bytes in them, without frame check sequences.

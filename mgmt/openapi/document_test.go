@@ -173,7 +173,7 @@ func requests(dir string) []request {
 	sock := filepath.Join(dir, "far")
 	return []request{
 		{"GET", "/v1", ""}, {"GET", "/v1/info", ""},
-		{"PATCH", "/v1/switch", `{"ageing_seconds":60,"hub":false}`},
+		{"PATCH", "/v1/switch", `{"ageing_seconds":60,"hub":false,"port_default":"mtu=1400"}`},
 		{"POST", "/v1/ports", `{"spec":"stream:unix:` + sock + `,connect=on,name=far"}`},
 		{"POST", "/v1/ports", `{"spec":"stream:unix:` + sock + `2"}`},
 		{"PATCH", "/v1/ports/far", `{"name":"way","pvid":3,"tagged":"4-5","transparent":false,"isolated":true,"down":true,"mtu":1500,"mac_limit":7,"mirror":"1:in"}`},

@@ -2,7 +2,7 @@
 // would be, and the program that plugs them in, takes the figures and compares.
 //
 //	go run ./scripts/bench                   everything, about ten minutes
-//	go run ./scripts/bench --quick           the targets only, about one minute
+//	go run ./scripts/bench --quick           the targets only, about two minutes
 //	go run ./scripts/bench --filter pair/64  some scenarios
 //	go run ./scripts/bench --hold 30s        keep one pair busy and print the switch's pid, for perf
 //

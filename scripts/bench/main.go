@@ -102,7 +102,7 @@ func parse(args []string) (*options, error) {
 	f.StringSliceVar(&o.peers, "peers", nil, "only these switches (vswitch, copy, vde_switch, bridge; direct: no switch at all)")
 	f.IntVar(&o.count, "count", 5, "repetitions")
 	f.DurationVar(&o.dur, "duration", 1500*time.Millisecond, "length of one measurement")
-	f.BoolVar(&o.quick, "quick", false, "about one minute: what the targets need, three short repetitions")
+	f.BoolVar(&o.quick, "quick", false, "about two minutes: what the targets need, three short repetitions")
 	f.BoolVar(&o.long, "long", false, "a minute instead of seconds beside a port that never reads")
 	f.BoolVar(&o.pin, "pin", false, "switch on CPU 0, clients on the others")
 	f.StringVar(&o.jsonFile, "json", "", "write all samples to this `file`")

@@ -32,7 +32,7 @@ func label(request string) string { return request[strings.LastIndex(request, "/
 func manageScenarios(p *peer, s settings) []*scenario {
 	few, long, turns, turn := atMost(3), 10*time.Second, 100, 60*time.Millisecond
 	if s.quick {
-		few, long, turns = atMost(1), 4*time.Second, 30
+		few, long, turns = atMost(1), 2*time.Second, 15
 	}
 	vnetctl := filepath.Join(filepath.Dir(p.program), "vnetctl")
 	program := func(name string, ports int, words string) cell {

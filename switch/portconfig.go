@@ -1,0 +1,43 @@
+package vswitch
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"vnetkit/switch/frame"
+)
+
+// Text writes the settings in c, number and name left out, as ParsePortConfig
+// reads them. What is as it would be anyway is left out, too.
+func (c PortConfig) Text() string {
+	var parts []string
+	add := func(given bool, key, value string) {
+		if given {
+			parts = append(parts, key+"="+value)
+		}
+	}
+	add(c.PVID != 0, "vlan", strconv.Itoa(int(c.PVID)))
+	if c.Tagged != nil {
+		add(true, "tagged", c.Tagged.String())
+	}
+	add(c.Transparent, "transparent", "on")
+	add(c.Isolated, "isolated", "on")
+	add(c.Down, "down", "on")
+	add(c.MTU != 0 && c.MTU != frame.MaxMTU, "mtu", strconv.Itoa(c.MTU))
+	add(c.MACLimit != 0, "maclimit", strconv.Itoa(c.MACLimit))
+	var from []string
+	for _, m := range c.Mirror {
+		from = append(from, m.String())
+	}
+	add(len(from) > 0, "mirror", strings.Join(from, "+"))
+	return strings.Join(parts, ",")
+}
+
+// showsItself tells whether port id, set to c, would be a mirror of itself.
+func (c PortConfig) showsItself(id int) bool {
+	return slices.ContainsFunc(c.Mirror, func(m MirrorFrom) bool {
+		return m.Port == strconv.Itoa(id) || m.Port == cmp.Or(c.Name, defaultName(id))
+	})
+}
