@@ -34,6 +34,7 @@ type PortInfo struct {
 	Drops  [numDropReasons]uint64
 	Queue  int // frames that wait for a slow receiver now
 	MACs   int // addresses learned here
+	Tree   PortTree
 }
 
 // DoorInfo is a place where clients can plug in.

@@ -33,6 +33,7 @@ type Switch struct {
 	captures []*Capture       // guarded by mu
 	ageing   time.Duration    // guarded by mu
 	defaults PortConfig       // guarded by mu: settings of ports whose spec says nothing
+	span     *spanning        // static; guarded by mu inside
 	closed   bool             // guarded by mu
 }
 
@@ -59,6 +60,10 @@ func New(opt Options) (*Switch, error) {
 	if err := opt.Default.Validate(); err != nil {
 		return nil, fmt.Errorf("default port settings: %w", err)
 	}
+	opt.STP = opt.STP.withDefaults()
+	if err := opt.STP.validate(opt.Hub); err != nil {
+		return nil, err
+	}
 	s := &Switch{
 		opt:      opt,
 		log:      opt.Log,
@@ -71,6 +76,7 @@ func New(opt Options) (*Switch, error) {
 		ageing:   opt.Ageing,
 		defaults: opt.Default,
 	}
+	s.span = newSpanning(s, opt.STP)
 	s.top.Store(&topology{hub: opt.Hub})
 	for range opt.Workers {
 		w, err := newWorker(s)

@@ -151,9 +151,6 @@ func (b *Bridge) Disable(number int) {
 	}
 }
 
-// Has tells whether the bridge has the port.
-func (b *Bridge) Has(number int) bool { return b.port(number) != nil }
-
 // Migrate has a port try RSTP again with a neighbour that spoke STP (mcheck,
 // 17.19.13).
 func (b *Bridge) Migrate(number int) {

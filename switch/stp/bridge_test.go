@@ -177,8 +177,7 @@ func TestCostAndPriorityChooseTheWay(t *testing.T) {
 	one := l.plug(a, b, stp.PortConfig{})
 	two := l.plug(a, b, stp.PortConfig{})
 	l.mustSettle(3)
-	prio := uint8(16)
-	a.br.AddPort(two.a.port, stp.PortConfig{Priority: &prio})
+	a.br.AddPort(two.a.port, stp.PortConfig{Priority: 16})
 	l.deliver()
 	l.mustSettle(3)
 	if two.b.role() != stp.Root || one.b.role() != stp.Alternate {

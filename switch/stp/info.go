@@ -29,12 +29,18 @@ type PortInfo struct {
 
 // Info is b as it is now.
 func (b *Bridge) Info() Info {
+	i := b.Brief()
+	for _, p := range b.ports {
+		i.Ports = append(i.Ports, p.info())
+	}
+	return i
+}
+
+// Brief is Info without the ports.
+func (b *Bridge) Brief() Info {
 	i := Info{ID: b.id, Root: b.root.Root, Cost: b.root.Cost, Times: b.times, Changes: b.changes}
 	if b.via != nil {
 		i.RootPort, i.Upstream = b.via.number, b.via.vector
-	}
-	for _, p := range b.ports {
-		i.Ports = append(i.Ports, p.info())
 	}
 	return i
 }

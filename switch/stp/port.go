@@ -1,5 +1,7 @@
 package stp
 
+import "fmt"
+
 // Role is what a port does for the tree (17.7).
 type Role uint8
 
@@ -43,9 +45,24 @@ const (
 	EdgeOff              // it is not
 )
 
+// ParseEdge reads auto, on or off.
+func ParseEdge(text string) (Edge, error) {
+	for i, name := range edgeNames {
+		if text == name {
+			return Edge(i), nil
+		}
+	}
+	return 0, fmt.Errorf("edge %q: want auto, on or off", text)
+}
+
+var edgeNames = [...]string{"auto", "on", "off"}
+
+// String is e as ParseEdge reads it.
+func (e Edge) String() string { return edgeNames[e] }
+
 // PortConfig is what an admin sets on a port. The zero value is the default.
 type PortConfig struct {
-	Priority  *uint8 // 0..240 in steps of 16; nil: 128
+	Priority  uint8  // 16..240 in steps of 16; 0: 128
 	Cost      uint32 // of the way through it; 0: 20,000, in FSTP 20,000,000
 	Bonus     uint32 // taken off the cost
 	Edge      Edge
@@ -143,11 +160,11 @@ func (p *port) configure(cfg PortConfig) {
 // id is the port's identifier. Numbers of more than 12 bits share identifiers
 // with lower ones; that matters only between two such ports on one segment.
 func (p *port) id() PortID {
-	prio := uint16(DefaultPortPriority)
-	if p.cfg.Priority != nil {
-		prio = uint16(*p.cfg.Priority & 0xf0)
+	prio := p.cfg.Priority & 0xf0
+	if prio == 0 {
+		prio = DefaultPortPriority
 	}
-	return PortID(prio<<8 | uint16(p.number&0x0fff))
+	return PortID(uint16(prio)<<8 | uint16(p.number&0x0fff))
 }
 
 func (p *port) cost() uint32 {
