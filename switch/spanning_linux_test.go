@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,14 +32,17 @@ type cord struct {
 	port1, port2 string
 }
 
-var cords int
+var uniques atomic.Int32
+
+// unique returns a number that nobody had before.
+func unique() int { return int(uniques.Add(1)) }
 
 // cable joins two switches, or one to itself.
 func cable(a, b *lab, keys1, keys2 string) cord {
 	a.t.Helper()
-	cords++
-	path := filepath.Join(a.t.TempDir(), fmt.Sprint(cords))
-	c := cord{a: a, b: b, port1: fmt.Sprint("c", cords, "a"), port2: fmt.Sprint("c", cords, "b")}
+	n := unique()
+	path := filepath.Join(a.t.TempDir(), fmt.Sprint(n))
+	c := cord{a: a, b: b, port1: fmt.Sprint("c", n, "a"), port2: fmt.Sprint("c", n, "b")}
 	if _, err := a.sw.Add(a.t.Context(), join("stream:unix:"+path+",name="+c.port1, keys1)); err != nil {
 		a.t.Fatal(err)
 	}
@@ -76,14 +80,11 @@ func closed(cords ...cord) int {
 	return n
 }
 
-var talks int
-
 // talk waits until a frame from one station reaches another, within a limit.
 func talk(from, to *station, within time.Duration) (took time.Duration) {
 	from.lab.t.Helper()
 	start := time.Now()
-	talks++
-	f := eth(frame.Broadcast, mac(1<<20+talks)) // like no other
+	f := eth(frame.Broadcast, mac(1<<20+unique())) // like no other
 	for {
 		from.Send(f)
 		for range 20 {
