@@ -35,6 +35,7 @@ type PortInfo struct {
 	Queue  int // frames that wait for a slow receiver now
 	MACs   int // addresses learned here
 	Tree   PortTree
+	Loop   string // port to which frames that go out here come back; "": none
 }
 
 // DoorInfo is a place where clients can plug in.
@@ -57,6 +58,8 @@ type Info struct {
 	Unlearned uint64 // addresses that were not learned because of a limit
 	Doors     []DoorInfo
 	EventSeq  uint64 // number of the latest event
+	STP       STPConfig
+	Loops     []Loop // seen lately
 }
 
 // FDBEntry is an address that the switch knows.

@@ -92,6 +92,7 @@ func (p *Port) info() PortInfo {
 		Queue:  int(p.tx.len.Load()),
 		MACs:   p.sw.fdb.PortLen(p.id),
 		Tree:   p.tree(),
+		Loop:   p.loop(),
 	}
 	if p.shut != "" {
 		i.Reason = p.shut

@@ -34,6 +34,7 @@ type Switch struct {
 	ageing   time.Duration    // guarded by mu
 	defaults PortConfig       // guarded by mu: settings of ports whose spec says nothing
 	span     *spanning        // static; guarded by mu inside
+	loops    map[[2]int]Loop  // guarded by mu: by the numbers of their ports
 	closed   bool             // guarded by mu
 }
 
@@ -75,6 +76,7 @@ func New(opt Options) (*Switch, error) {
 		free:     1,
 		ageing:   opt.Ageing,
 		defaults: opt.Default,
+		loops:    map[[2]int]Loop{},
 	}
 	s.span = newSpanning(s, opt.STP)
 	s.top.Store(&topology{hub: opt.Hub})
@@ -87,8 +89,9 @@ func New(opt Options) (*Switch, error) {
 		s.workers = append(s.workers, w)
 		go w.run()
 	}
-	s.tending.Add(1)
+	s.tending.Add(2)
 	go s.sweep()
+	go s.watchLoops()
 	return s, nil
 }
 
@@ -167,6 +170,8 @@ func (s *Switch) Info() Info {
 		FDBCap:    s.fdb.Cap(),
 		Unlearned: s.fdb.Unlearned(),
 		EventSeq:  s.events.last(),
+		STP:       s.span.cfg,
+		Loops:     s.currentLoops(),
 	}
 	for _, d := range s.doors {
 		if d.listening() {
