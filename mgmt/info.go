@@ -42,6 +42,8 @@ func (s *Server) info(r *http.Request) api.Info {
 		Ports:         in.Ports,
 		Doors:         doors,
 		EventSeq:      in.EventSeq,
+		STP:           stpSettings(in.STP),
+		Loops:         loops(in.Loops),
 	}
 }
 

@@ -130,6 +130,8 @@ func portConfig(s Settings) vswitch.PortConfig {
 			out.MACLimit = cfg.MACLimit
 		case "mirror":
 			out.Mirror = cfg.Mirror
+		default:
+			stpSetting(&out, key, cfg)
 		}
 	}
 	return out
@@ -160,6 +162,8 @@ func portChange(old, wanted Settings) vswitch.PortChange {
 			ch.MACLimit = &cfg.MACLimit
 		case "mirror":
 			ch.Mirror = &cfg.Mirror
+		default:
+			stpPortChange(&ch, key, &cfg)
 		}
 	}
 	return ch
