@@ -29,6 +29,7 @@ func TestSTP(t *testing.T) {
 		}},
 		{"ports -o wide", 0, []string{"designated/forwarding"}},
 		{"info", 0, []string{"stp rstp, priority 4096"}},
+		{"trace port1 0180c2000000020000000001000742420300000080", 0, []string{"taken by the switch's spanning tree"}},
 		{"stp set mode=fstp", 0, []string{"spanning tree: fstp"}},
 		{"stp", 0, []string{"VLAN 1: this switch is the root"}},
 		{"stp set mode=pvst", 1, []string{"want off, rstp or fstp"}},
