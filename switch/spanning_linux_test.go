@@ -472,3 +472,61 @@ func TestBPDUsAreNotLostToAFullQueue(t *testing.T) {
 		t.Errorf("%d were dropped when that was full too, want 3", d)
 	}
 }
+
+// TestOverridesOfOneVLAN is what VDE's console sets: an edge and a bonus in one
+// VLAN's tree only.
+func TestOverridesOfOneVLAN(t *testing.T) {
+	l := newLab(t, Options{STP: STPConfig{Mode: STPFSTP}})
+	s := l.plug("vlan=1,tagged=7,edge=off")
+	other := l.plug("vlan=1,tagged=7,edge=off")
+	place := func(vid frame.VID, s *station) stp.PortInfo {
+		for _, tree := range l.sw.SpanningTree().Trees {
+			for _, p := range tree.Ports {
+				if tree.VID == vid && p.Port == s.id {
+					return p
+				}
+			}
+		}
+		t.Fatalf("port %d has no place in VLAN %d", s.id, vid)
+		return stp.PortInfo{}
+	}
+	if err := l.sw.SetTreeEdge(7, s.ref, true); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := place(7, s), place(1, s); !a.Edge || a.State != stp.Forwarding || b.Edge || b.State == stp.Forwarding {
+		t.Errorf("an edge in VLAN 7: %+v there, %+v in VLAN 1", a, b)
+	}
+	for _, c := range []struct {
+		to        *station
+		cost, off uint32
+	}{{s, 5000, 15000}, {other, 20000, 0}} {
+		if err := l.sw.SetTreeBonus(7, s.ref, 15000); err != nil {
+			t.Fatal(err)
+		}
+		if p := place(7, c.to); p.Cost != c.cost {
+			t.Errorf("cost %d with a bonus of %d", p.Cost, c.off)
+		}
+	}
+	if err := l.sw.SetTreeBonus(7, other.ref, 1); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := place(7, s).Cost, place(7, other).Cost; a != 20000 || b != 19999 {
+		t.Errorf("costs %d and %d after the bonus went to the second", a, b)
+	}
+	if err := l.sw.SetTreeEdge(0, s.ref, true); err == nil {
+		t.Error("VLAN 0 is taken")
+	}
+	if err := l.sw.SetTreeEdge(7, "nosuch", true); err == nil {
+		t.Error("a port that is not there is taken")
+	}
+	if err := l.sw.Remove(s.ref); err != nil {
+		t.Fatal(err)
+	}
+	l.sw.mu.Lock()
+	defer l.sw.mu.Unlock()
+	for x := range l.sw.span.over {
+		if x.port == s.id {
+			t.Error("settings outlive their port")
+		}
+	}
+}
