@@ -142,6 +142,10 @@ func specGiven(req api.PortAdd) error {
 // switchChange turns what came over the wire into the switch's terms.
 func switchChange(req api.SwitchChange) (vswitch.Change, error) {
 	change := vswitch.Change{Hub: req.Hub}
+	var err error
+	if change.STP, err = stpChange(req.STP); err != nil {
+		return change, err
+	}
 	if req.AgeingSeconds != nil {
 		secs := *req.AgeingSeconds
 		// Before the conversion, which would wrap around.

@@ -44,6 +44,8 @@ func (s *Server) info(r *http.Request) api.Info {
 		Doors:         doors,
 		Captures:      in.Captures,
 		EventSeq:      in.EventSeq,
+		STP:           stpSettings(in.STP),
+		Loops:         loops(in.Loops),
 	}
 }
 

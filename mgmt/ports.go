@@ -119,7 +119,7 @@ func portChange(req api.PortChange) (vswitch.PortChange, error) {
 		}
 		ch.Mirror = &from
 	}
-	return ch, nil
+	return ch, portSTPChange(&req, &ch)
 }
 
 // port is p as it goes over the wire.
@@ -141,6 +141,14 @@ func (s *Server) port(p *vswitch.PortInfo) api.Port {
 		MTU:         c.MTU,
 		MACLimit:    c.MACLimit,
 		Mirror:      mirror(c.Mirror),
+		Edge:        c.STP.Edge.String(),
+		STPCost:     c.STP.Cost,
+		STPPriority: c.STP.Priority,
+		BPDUGuard:   c.STP.BPDUGuard,
+		RootGuard:   c.STP.RootGuard,
+		Storm:       c.Storm.String(),
+		STP:         portTree(p.Tree),
+		Loop:        p.Loop,
 		Traffic:     traffic(p),
 	}
 	if c.Tagged != nil {

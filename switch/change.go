@@ -38,6 +38,7 @@ func (s *Switch) change(f func(*change) error) error {
 		s.mu.Unlock()
 		return err
 	}
+	s.span.follow(c)
 	if c.next != nil {
 		s.aimMirrors(c.next)
 		s.top.Store(c.next)
@@ -247,6 +248,12 @@ func (c *change) set(ch Change) error {
 			c.then = append(c.then, func() { s.fdb.Flush(func(e fdb.Entry) bool { return !e.Static }) })
 		}
 	}
+	if ch.STP != nil {
+		c.setSTP(*ch.STP)
+	}
+	if err := s.span.cfg.validate(c.topology().hub); err != nil {
+		return err
+	}
 	if ch.Default != nil {
 		if err := ch.Default.Validate(); err != nil {
 			return fmt.Errorf("default port settings: %w", err)
@@ -255,7 +262,7 @@ func (c *change) set(ch Change) error {
 		c.undo = append(c.undo, func() { s.defaults = old })
 		s.defaults = *ch.Default
 	}
-	c.event(EventSwitchChanged, nil, fmt.Sprintf("ageing %v, hub %t", s.ageing, c.topology().hub))
+	c.event(EventSwitchChanged, nil, fmt.Sprintf("ageing %v, hub %t, spanning tree %v", s.ageing, c.topology().hub, s.span.cfg))
 	return nil
 }
 

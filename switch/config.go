@@ -1,6 +1,7 @@
 package vswitch
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 
 	"vnetkit/switch/frame"
 	"vnetkit/switch/link"
+	"vnetkit/switch/stp"
 )
 
 // Limits of what can be configured.
@@ -32,6 +34,7 @@ type Options struct {
 	Hub     bool          // flood everything, as a hub does
 	Workers int           // threads that carry frames; 0: half as many as CPUs, at most 8
 	Spin    time.Duration // how long a worker looks for news before it sleeps, while news comes that fast
+	STP     STPConfig     // spanning tree; zero: off
 	Log     *slog.Logger  // nil: discard
 }
 
@@ -57,6 +60,8 @@ type PortConfig struct {
 	MTU         int          // largest payload in bytes that may leave here; 0: 65,535
 	MACLimit    int          // most addresses learned here; 0: as many as the table holds
 	Mirror      []MirrorFrom // if any, the port only shows copies of what these ports carry
+	STP         PortSTP      // its part in the spanning tree
+	Storm       Storm        // most frames in a second that go to all
 }
 
 // MirrorFrom is one source of a mirror port.
@@ -116,12 +121,19 @@ type PortChange struct {
 	MTU         *int
 	MACLimit    *int
 	Mirror      *[]MirrorFrom
+	Edge        *stp.Edge
+	Cost        *int
+	Priority    *int
+	BPDUGuard   *bool
+	RootGuard   *bool
+	Storm       *Storm
 }
 
 // Change changes settings of the switch; nil fields stay as they are.
 type Change struct {
 	Ageing  *time.Duration
 	Hub     *bool
+	STP     *STPChange
 	Default *PortConfig // settings of ports whose spec says nothing, from now on
 }
 
@@ -138,6 +150,12 @@ func (c PortConfig) apply(ch PortChange) PortConfig {
 	set(&c.MTU, ch.MTU)
 	set(&c.MACLimit, ch.MACLimit)
 	set(&c.Mirror, ch.Mirror)
+	set(&c.STP.Edge, ch.Edge)
+	set(&c.STP.Cost, ch.Cost)
+	set(&c.STP.Priority, ch.Priority)
+	set(&c.STP.BPDUGuard, ch.BPDUGuard)
+	set(&c.STP.RootGuard, ch.RootGuard)
+	set(&c.Storm, ch.Storm)
 	return c
 }
 
@@ -186,7 +204,7 @@ func (c PortConfig) validate() error {
 	case c.MACLimit < 0:
 		return fmt.Errorf("%w: MAC limit %d: want 0 (none) or more", ErrInvalid, c.MACLimit)
 	}
-	return checkName(c.Name)
+	return errors.Join(checkName(c.Name), c.STP.validate(), c.Storm.validate())
 }
 
 // checkName keeps names apart from numbers and safe to print, to put into a

@@ -28,6 +28,7 @@ const (
 	drop outcome = iota
 	unicast
 	flood
+	trap // for the switch itself
 )
 
 // verdict is what becomes of a frame.
@@ -48,18 +49,25 @@ func (v *verdict) decide(t *topology, table *fdb.Table, in *view, f frame.Frame,
 	*v = verdict{outcome: drop}
 	v.reason = v.class.of(in, f)
 	src, dst := f.Src(), f.Dst()
+	reserved := dst.IsReserved()
 	switch {
 	case v.reason != notDropped:
 		return
 	case src.IsGroup() || src == (frame.MAC{}):
 		v.reason = DropBadSource
 		return
-	case dst.IsReserved() && !in.transparent:
+	case reserved && in.hearsBPDU(f):
+		v.outcome = trap
+		return
+	case reserved && !in.transparent:
 		v.reason = DropReserved
+		return
+	case in.gate != nil && !in.gate.forward.Has(v.class.vid):
+		v.reason, v.learn = DropBlocked, in.gate.learn.Has(v.class.vid) && !reserved
 		return
 	}
 	v.outcome, v.learn = flood, !t.hub
-	if dst.IsReserved() {
+	if reserved {
 		v.reserved, v.learn = true, false
 		return
 	}
@@ -86,6 +94,8 @@ func (v *verdict) decide(t *topology, table *fdb.Table, in *view, f frame.Frame,
 // belongs to none (IEEE 802.1Q-2018, 6.9.1 and 8.6.2).
 func (c *class) of(in *view, f frame.Frame) DropReason {
 	switch {
+	case in.shut:
+		return DropBPDUGuard
 	case in.down:
 		return DropPortDown
 	case in.monitor:
@@ -118,6 +128,8 @@ func refusal(in, out *view, vid frame.VID) DropReason {
 		return DropSamePort
 	case out == nil || !out.up || out.monitor || !out.member(vid):
 		return DropReceiverDown
+	case !out.open(vid):
+		return DropBlocked
 	case in.isolated && out.isolated:
 		return DropIsolated
 	}

@@ -13,6 +13,7 @@ import (
 
 	"vnetkit/switch/frame"
 	"vnetkit/switch/link"
+	"vnetkit/switch/stp"
 )
 
 // door is an opened Spec: where links come from.
@@ -325,6 +326,12 @@ var commonKeys = map[string]func(*PortConfig, string) error{
 		return
 	},
 	"mirror":      func(c *PortConfig, v string) (err error) { c.Mirror, err = ParseMirror(v); return },
+	"edge":        func(c *PortConfig, v string) (err error) { c.STP.Edge, err = stp.ParseEdge(v); return },
+	"cost":        func(c *PortConfig, v string) (err error) { c.STP.Cost, err = number(v, 0, stp.MaxCost); return },
+	"priority":    func(c *PortConfig, v string) (err error) { c.STP.Priority, err = number(v, 0, 240); return },
+	"bpduguard":   func(c *PortConfig, v string) (err error) { c.STP.BPDUGuard, err = onOff(v); return },
+	"rootguard":   func(c *PortConfig, v string) (err error) { c.STP.RootGuard, err = onOff(v); return },
+	"storm":       func(c *PortConfig, v string) (err error) { c.Storm, err = ParseStorm(v); return },
 	"transparent": func(c *PortConfig, v string) (err error) { c.Transparent, err = onOff(v); return },
 	"isolated":    func(c *PortConfig, v string) (err error) { c.Isolated, err = onOff(v); return },
 	"down":        func(c *PortConfig, v string) (err error) { c.Down, err = onOff(v); return },

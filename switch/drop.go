@@ -16,6 +16,10 @@ const (
 	DropBadSource
 	DropReserved
 	DropVLAN
+	DropBPDUGuard
+	DropBPDUFlood
+	DropBlocked
+	DropStorm
 	DropSamePort
 	DropIsolated
 	DropReceiverDown
@@ -35,6 +39,10 @@ var dropReasons = [numDropReasons]struct{ name, sentence string }{
 	DropBadSource:    {"bad-source", "its source address is a group address or zero"},
 	DropReserved:     {"reserved", "its destination is a reserved link-local address (01:80:c2:00:00:0x), which only transparent ports pass"},
 	DropVLAN:         {"vlan", "the port it came in on is not a member of its VLAN"},
+	DropBPDUGuard:    {"bpdu-guard", "the BPDU guard shut the port it came in on, as there is a bridge behind it"},
+	DropBPDUFlood:    {"bpdu-flood", "more spanning tree frames came in at once than the switch has room for"},
+	DropBlocked:      {"blocked", "the spanning tree keeps the port it came in on, or would leave by, from carrying frames"},
+	DropStorm:        {"storm", "more frames for all than the storm guard of the port it came in on lets through"},
 	DropSamePort:     {"same-port", "its destination is behind the port it came from"},
 	DropIsolated:     {"isolated", "both ports are isolated"},
 	DropReceiverDown: {"receiver-down", "the port of its destination is down, waits for its link or left the VLAN"},

@@ -31,6 +31,11 @@ const (
 	EventDoorClosed    EventType = "door-closed"
 	EventFDBChanged    EventType = "fdb-changed" // by an admin; learning makes no events
 	EventSwitchChanged EventType = "switch-changed"
+	EventSTPPort       EventType = "stp-port"     // a port's role or state in a tree
+	EventSTPRoot       EventType = "stp-root"     // a tree has another root
+	EventSTPTopology   EventType = "stp-topology" // a tree's topology changed
+	EventSTPGuard      EventType = "stp-guard"    // the BPDU guard shut a port
+	EventLoop          EventType = "loop"         // frames go round
 )
 
 // keptEvents is how many events a reader may fall behind.

@@ -44,6 +44,7 @@ func (w *worker) forward(p *Port, b *frame.Batch) {
 	// many flows.
 	var t train
 	var v verdict
+	w.guardAt = 0
 	for rest := b.Refs; len(rest) > 0; {
 		t.take(b.Buf, rest)
 		rest = rest[len(t.refs):]
@@ -58,10 +59,15 @@ func (w *worker) forward(p *Port, b *frame.Batch) {
 		case unicast:
 			w.gather(v.to, b, &t, v.edit)
 		case flood:
+			if in.storm && !w.guard(p, b, &t, &drops) {
+				break
+			}
 			if !w.flood(in, b, &t, &v) {
 				v.reason = DropNoReceiver
 				drops[v.reason] += uint64(len(t.refs))
 			}
+		case trap:
+			drops[DropBPDUFlood] += uint64(w.trap(p, b, &t, v.class))
 		case drop:
 			drops[v.reason] += uint64(len(t.refs))
 		}

@@ -34,6 +34,8 @@ type PortInfo struct {
 	Drops  [numDropReasons]uint64
 	Queue  int // frames that wait for a slow receiver now
 	MACs   int // addresses learned here
+	Tree   PortTree
+	Loop   string // port to which frames that go out here come back; "": none
 }
 
 // DoorInfo is a place where clients can plug in.
@@ -57,6 +59,8 @@ type Info struct {
 	Captures  int    // that run now
 	Doors     []DoorInfo
 	EventSeq  uint64 // number of the latest event
+	STP       STPConfig
+	Loops     []Loop // seen lately
 }
 
 // FDBEntry is an address that the switch knows.

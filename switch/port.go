@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vnetkit/switch/frame"
 	"vnetkit/switch/link"
 )
 
@@ -24,6 +25,9 @@ type Port struct {
 	attached bool
 	peer     link.Peer
 	reason   string // why there is no link
+	shut     string // why the BPDU guard shut it; "": it did not
+	badBPDUs uint64
+	told     map[frame.VID]string // what events said of its place in the trees
 	since    time.Time
 	removed  bool
 
@@ -33,6 +37,7 @@ type Port struct {
 
 	// Owned by the worker that reads the link, read by anyone.
 	rxFrames, rxBytes atomic.Uint64
+	storm             stormGuard
 
 	taps  atomic.Pointer[[]*Capture] // who captures frames here; nil: nobody
 	drops [numDropReasons]atomic.Uint64
@@ -63,7 +68,7 @@ func defaultName(id int) string { return "port" + strconv.Itoa(id) }
 // state is what p is up to. Called with Switch.mu held.
 func (p *Port) state() State {
 	switch {
-	case p.cfg.Down:
+	case p.cfg.Down || p.shut != "":
 		return StateDown
 	case !p.attached:
 		return StateWaiting
@@ -86,6 +91,11 @@ func (p *Port) info() PortInfo {
 		Tx:     Count{p.tx.frames.Load(), p.tx.bytes.Load()},
 		Queue:  int(p.tx.len.Load()),
 		MACs:   p.sw.fdb.PortLen(p.id),
+		Tree:   p.tree(),
+		Loop:   p.loop(),
+	}
+	if p.shut != "" {
+		i.Reason = p.shut
 	}
 	i.Config.ID, i.Config.Name = p.id, p.name()
 	for r := range p.drops {
@@ -104,8 +114,12 @@ func (p *Port) view() *view {
 		tagged:      p.cfg.Tagged,
 		transparent: p.cfg.Transparent,
 		isolated:    p.cfg.Isolated,
-		down:        p.cfg.Down,
-		up:          p.attached && !p.cfg.Down,
+		down:        p.cfg.Down || p.shut != "",
+		shut:        p.shut != "",
+		up:          p.attached && !p.cfg.Down && p.shut == "",
+		gate:        p.sw.span.gate(p),
+		hears:       p.sw.span.cfg.Mode != STPOff && len(p.cfg.Mirror) == 0,
+		storm:       p.cfg.Storm != Storm{},
 		mtu:         p.cfg.MTU,
 		monitor:     len(p.cfg.Mirror) > 0,
 	}

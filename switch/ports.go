@@ -104,7 +104,10 @@ func (c *change) configure(p *Port, cfg PortConfig) error {
 		p.cfg = old
 		s.rename(p, cfg.Name, old.Name)
 	})
-	c.then = append(c.then, func() { s.fdb.SetLimit(p.id, cfg.MACLimit) })
+	c.then = append(c.then, func() {
+		s.fdb.SetLimit(p.id, cfg.MACLimit)
+		p.storm.set(cfg.Storm)
+	})
 	c.show(p)
 	return nil
 }
@@ -185,6 +188,7 @@ func (c *change) setPort(ref string, ch PortChange) (*Port, error) {
 		// Learned by rules that hold no longer.
 		c.then = append(c.then, func() { c.s.fdb.FlushPort(p.id, false) })
 	}
+	c.unshut(p, ch)
 	c.event(EventPortChanged, p, describe(cfg))
 	return p, nil
 }
@@ -208,7 +212,7 @@ func describe(c PortConfig) string {
 	for i, m := range c.Mirror {
 		text += map[bool]string{true: ",mirror=", false: "+"}[i == 0] + m.String()
 	}
-	return text
+	return text + c.STP.describe() + c.Storm.describe()
 }
 
 // plugIn gives p a link, which belongs to the switch from then on, whatever

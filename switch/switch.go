@@ -35,6 +35,8 @@ type Switch struct {
 	captures []*Capture       // guarded by mu
 	ageing   time.Duration    // guarded by mu
 	defaults PortConfig       // guarded by mu: settings of ports whose spec says nothing
+	span     *spanning        // static; guarded by mu inside
+	loops    map[[2]int]Loop  // guarded by mu: by the numbers of their ports
 	closed   bool             // guarded by mu
 }
 
@@ -61,6 +63,10 @@ func New(opt Options) (*Switch, error) {
 	if err := opt.Default.Validate(); err != nil {
 		return nil, fmt.Errorf("default port settings: %w", err)
 	}
+	opt.STP = opt.STP.withDefaults()
+	if err := opt.STP.validate(opt.Hub); err != nil {
+		return nil, err
+	}
 	s := &Switch{
 		opt:      opt,
 		log:      opt.Log,
@@ -72,7 +78,9 @@ func New(opt Options) (*Switch, error) {
 		free:     1,
 		ageing:   opt.Ageing,
 		defaults: opt.Default,
+		loops:    map[[2]int]Loop{},
 	}
+	s.span = newSpanning(s, opt.STP)
 	s.top.Store(&topology{hub: opt.Hub})
 	for range opt.Workers {
 		w, err := newWorker(s)
@@ -83,8 +91,9 @@ func New(opt Options) (*Switch, error) {
 		s.workers = append(s.workers, w)
 		go w.run()
 	}
-	s.tending.Add(1)
+	s.tending.Add(2)
 	go s.sweep()
+	go s.watchLoops()
 	return s, nil
 }
 
@@ -164,6 +173,8 @@ func (s *Switch) Info() Info {
 		Unlearned: s.fdb.Unlearned(),
 		Captures:  len(s.captures),
 		EventSeq:  s.events.last(),
+		STP:       s.span.cfg,
+		Loops:     s.currentLoops(),
 	}
 	for _, d := range s.doors {
 		if d.listening() {

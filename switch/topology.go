@@ -20,8 +20,12 @@ type view struct {
 	tagged      *frame.VIDSet
 	transparent bool
 	isolated    bool
-	down        bool // set down by the admin
-	up          bool // has a link and is not down: may receive
+	down        bool  // set down by the admin
+	shut        bool  // down because the BPDU guard says so
+	up          bool  // has a link and is not down: may receive
+	gate        *gate // what the spanning tree lets it do; nil: all
+	hears       bool  // BPDUs that come in are for this switch
+	storm       bool  // has a storm guard
 	mtu         int
 	monitor     bool // mirror destination: shows copies, takes no part
 	mirrorIn    []int
@@ -41,7 +45,7 @@ func (t *topology) get(id int) *view {
 func (t *topology) receivers(vid frame.VID) []*view {
 	var list []*view
 	for _, v := range t.views {
-		if v != nil && v.up && !v.monitor && v.member(vid) {
+		if v != nil && v.up && !v.monitor && v.member(vid) && v.open(vid) {
 			list = append(list, v)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 // Trace is what becomes of a frame, and why.
 type Trace struct {
 	Steps     []TraceStep     // in the order in which the data path takes them
-	Outcome   string          // drop, unicast or flood
+	Outcome   string          // drop, unicast, flood, or trap: for the switch itself
 	Reason    DropReason      // of a drop
 	VID       frame.VID       // VLAN that the frame belongs to; 0: not known before it was dropped
 	Receivers []TraceReceiver // ports that it would leave by
@@ -79,6 +79,9 @@ func (t *tracer) run() {
 	if !t.explainVLAN() {
 		return
 	}
+	if g := t.in.gate; g != nil {
+		t.say("port", "the spanning tree lets it learn: %s, carry frames: %s", yesNo(g.learn.Has(t.VID)), yesNo(g.forward.Has(t.VID)))
+	}
 	switch {
 	case t.v.reason == DropBadSource:
 		t.drop("source", DropBadSource)
@@ -86,12 +89,19 @@ func (t *tracer) run() {
 	case t.v.reason == DropReserved:
 		t.drop("destination", DropReserved)
 		return
+	case t.v.reason == DropBlocked && t.v.to == nil:
+		t.drop("port", DropBlocked)
+		return
+	case t.v.outcome == trap:
 	case t.v.learn:
 		t.say("source", "%v is learned (or refreshed) in VLAN %d behind %s", t.f.Src(), t.VID, t.in.name)
 	case t.top.hub:
 		t.say("source", "%v is not learned: the switch is a hub", t.f.Src())
 	}
 	switch t.v.outcome {
+	case trap:
+		t.Outcome = "trap"
+		t.say("destination", "taken by the switch's spanning tree")
 	case unicast:
 		t.Outcome = "unicast"
 		t.say("lookup", "%v in VLAN %d is behind %s (port %d)", t.f.Dst(), t.VID, t.v.to.name, t.v.to.id)
@@ -107,7 +117,7 @@ func (t *tracer) run() {
 // explainVLAN tells the frame's VLAN; false if it was dropped for want of one.
 func (t *tracer) explainVLAN() bool {
 	switch t.v.reason {
-	case DropPortDown, DropMirrorPort:
+	case DropPortDown, DropBPDUGuard, DropMirrorPort:
 		t.drop("port", t.v.reason)
 		return false
 	case DropVLAN, DropRunt:
@@ -143,6 +153,9 @@ func (t *tracer) explainFlood() {
 	default:
 		t.say("flood", "to all of VLAN %d: %v is not in the forwarding table", t.VID, dst)
 	}
+	if t.in.storm {
+		t.say("flood", "if the storm guard has not seen too many (%v frames in a second)", &t.in.port.storm)
+	}
 	any := false
 	for _, out := range t.top.receivers(t.v.class.vid) {
 		if t.v.reaches(t.in, out) {
@@ -158,6 +171,13 @@ func (t *tracer) explainFlood() {
 func (t *tracer) drop(stage string, reason DropReason) {
 	t.Outcome, t.Reason = "drop", reason
 	t.say(stage, "dropped (%v): %s", reason, reason.Sentence())
+}
+
+func yesNo(is bool) string {
+	if is {
+		return "yes"
+	}
+	return "no"
 }
 
 // deliver is gather in words.

@@ -33,14 +33,15 @@ type worker struct {
 	token uint64   // guarded by mu: the latest one given out
 
 	// What follows is used by the worker's own thread only.
-	plugs map[uint64]*plug // by token
-	ready []ready
-	batch frame.Batch // what ReadBatch fills
-	tx    frame.Batch // what transmit is given
-	now   uint32      // second of the switch's life
-	top   *topology
-	out   []outbox // by port number; empty between batches
-	dirty []*outbox
+	plugs   map[uint64]*plug // by token
+	ready   []ready
+	batch   frame.Batch // what ReadBatch fills
+	tx      frame.Batch // what transmit is given
+	now     uint32      // second of the switch's life
+	guardAt int64       // time of the present batch for storm guards; 0: not read yet
+	top     *topology
+	out     []outbox // by port number; empty between batches
+	dirty   []*outbox
 	// floods keeps flood lists for as long as top lasts.
 	floods map[frame.VID][]*view
 	behind []*Port // receivers that did not take all of the present batch

@@ -54,6 +54,10 @@ func (a *app) info(cmd *cobra.Command) error {
 	t.add("process", fmt.Sprintf("pid %d, user %s, up %s", info.PID, info.User, age(uptime(info))))
 	t.add("version", fmt.Sprintf("%s (commit %s)", info.Version, info.Commit))
 	t.add("mode", mode)
+	t.add("stp", stpMode(info.STP))
+	for i, l := range info.Loops {
+		t.add([]string{"LOOP", " "}[min(i, 1)], fmt.Sprintf("frames go round between %s and %s (%d moves of addresses in a second)", l.Ports[0], l.Ports[1], l.MovesPerSecond))
+	}
 	t.add("ports", fmt.Sprint(info.Ports))
 	t.add("fdb", fdb)
 	t.add("workers", fmt.Sprint(info.Workers))

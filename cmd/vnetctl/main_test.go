@@ -96,6 +96,7 @@ func normalise(text, dir string) string {
 		{`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?`, "TIME"},
 		{`"(uptime_seconds|monotonic_ns|seconds)": [0-9.e+-]+`, `"$1": N`},
 		{`"life": "[0-9a-z]+"`, `"life": "LIFE"`},
+		{`"mac": "[0-9a-f:]+",(\s+"priority")`, `"mac": "MAC",$1`},
 		{`"workers": \d+`, `"workers": N`},
 		{`\b\d{1,2}s\b`, "Ns"},
 		{`workers +\d+`, "workers N"},

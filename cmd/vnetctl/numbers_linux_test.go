@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -75,6 +76,11 @@ func among(what string, list []string) bool {
 	return false
 }
 
+// absent are the reasons to drop a frame that do not come up here: a spanning
+// tree sends frames that came in nowhere. Tests beside what drops for them
+// see them counted.
+var absent = []string{"drops.bpdu-guard", "drops.bpdu-flood", "drops.blocked"}
+
 // Every number shown anywhere is the same number, and every frame that came in
 // went out or was dropped for a reason that is told: after a run in which each
 // frame has one receiver at most, and every reason to drop one comes up.
@@ -87,8 +93,9 @@ func TestSameNumbersEverywhere(t *testing.T) {
 		t.Errorf("%d frames were sent, %d came in, %d went out and %d were dropped", c.sent, in, out, dropped)
 	}
 	for _, r := range vswitch.DropReasons() {
-		if truth[figure{"total", "drops." + r.String()}] == 0 {
-			t.Errorf("nothing was dropped for reason %s", r)
+		what := "drops." + r.String()
+		if dropped := truth[figure{"total", what}] > 0; dropped == slices.Contains(absent, what) {
+			t.Errorf("%s: %t", what, dropped)
 		}
 	}
 	for _, v := range views {
@@ -100,7 +107,7 @@ func TestSameNumbersEverywhere(t *testing.T) {
 		}
 		shown := 0
 		for n := range truth {
-			if !v.shows(n) {
+			if !v.shows(n) || slices.Contains(absent, n.what) {
 				continue
 			}
 			shown++
@@ -198,6 +205,9 @@ func (c *crowd) makeTraffic() {
 	all, yes := frame.Broadcast, true
 	c.send(1, 7, 60, all, station(1)) // to 2
 	c.send(2, 5, 200, station(1), station(2))
+	c.set(1, vswitch.PortChange{Storm: &vswitch.Storm{Broadcast: 1}})
+	c.send(1, 99, 64, all, station(1)) // storm
+	c.set(1, vswitch.PortChange{Storm: &vswitch.Storm{}})
 	c.send(1, 3, 64, station(1), station(1))                              // same-port
 	c.send(1, 4, 64, all, station(1), 0x81, 0, 0, 99)                     // vlan
 	c.send(1, 2, 64, all, frame.MAC{3})                                   // bad-source

@@ -49,6 +49,7 @@ SPEC is kind:address[,key=value]... A comma in a path is written twice.
 
 Keys of every kind: name=S id=N vlan=PVID tagged=all|none|10+20-30 mtu=N
 maclimit=N transparent=on isolated=on down=on mirror=PORT[:in|:out][+PORT...]
+edge=auto|on|off cost=N priority=N bpduguard=on rootguard=on storm=N|off
 
 Adding again what is there already changes nothing and is no error.`,
 		Example: `  vnetctl port add stream:unix:/run/vm1.sock,connect=on,name=vm1,vlan=10
@@ -145,7 +146,13 @@ func (a *app) portSet() *cobra.Command {
   down=on           carry nothing (as vnetctl port down)
   mtu=N             largest payload in bytes that may leave here, 68 to 65535
   maclimit=N        most addresses learned here; 0: no limit of its own
-  mirror=PORTS      show what these carry: none, or vm1:in+vm2:both, or all`,
+  mirror=PORTS      show what these carry: none, or vm1:in+vm2:both, or all
+  edge=on           spanning tree: leads to stations only; off: not; auto: if no bridge is heard
+  cost=N            spanning tree: of the way through it; 0: the default
+  priority=N        spanning tree: 16 to 240 in steps of 16, the lowest is chosen; 0: 128
+  bpduguard=on      spanning tree: a bridge behind it shuts it; port up opens it again
+  rootguard=on      spanning tree: never the way to the root
+  storm=N           most frames for all in a second, broadcast:N+multicast:N+unknown:N, or off`,
 		Example: `  vnetctl port set vm1 vlan=10 tagged=none
   vnetctl port set 3 name=uplink tagged=all mtu=9000`,
 		Args: arguments(2, many, "PORT and at least one KEY=VALUE"),
@@ -209,6 +216,12 @@ var settings = map[string]func(*api.PortChange, string) error{
 	"mtu":         func(c *api.PortChange, v string) error { return number(&c.MTU, v) },
 	"maclimit":    func(c *api.PortChange, v string) error { return number(&c.MACLimit, v) },
 	"mirror":      func(c *api.PortChange, v string) error { c.Mirror = &v; return nil },
+	"edge":        func(c *api.PortChange, v string) error { c.Edge = &v; return nil },
+	"cost":        func(c *api.PortChange, v string) error { return number(&c.STPCost, v) },
+	"priority":    func(c *api.PortChange, v string) error { return number(&c.STPPriority, v) },
+	"bpduguard":   func(c *api.PortChange, v string) error { return onOff(&c.BPDUGuard, v) },
+	"rootguard":   func(c *api.PortChange, v string) error { return onOff(&c.RootGuard, v) },
+	"storm":       func(c *api.PortChange, v string) error { c.Storm = &v; return nil },
 }
 
 // aliases are the names that settings have elsewhere.

@@ -70,7 +70,7 @@ func portTable(ports []api.Port, wide bool) *table {
 	}}
 	if wide {
 		t.columns = append(t.columns, column{head: "SINCE"}, column{head: "USER"}, column{head: "MACS", right: true}, column{head: "QUEUE", right: true},
-			column{head: "MTU", right: true}, column{head: "FLAGS"}, column{head: "SPEC"}, column{head: "NOTE"})
+			column{head: "MTU", right: true}, column{head: "STP"}, column{head: "FLAGS"}, column{head: "SPEC"}, column{head: "NOTE"})
 	}
 	for _, p := range ports {
 		row := []string{
@@ -83,7 +83,7 @@ func portTable(ports []api.Port, wide bool) *table {
 				user = p.Peer.User
 			}
 			row = append(row, age(time.Since(p.Since)), user, strconv.Itoa(p.MACs), strconv.Itoa(p.Queue),
-				strconv.Itoa(p.MTU), flags(p), p.Spec, note(p))
+				strconv.Itoa(p.MTU), stpText(p.STP), flags(p), p.Spec, note(p))
 		}
 		t.add(row...)
 		t.names = append(t.names, p.Name)
@@ -125,6 +125,12 @@ func flags(p api.Port) string {
 	add(p.Isolated, "isolated")
 	add(p.MACLimit > 0, "maclimit="+strconv.Itoa(p.MACLimit))
 	add(p.Mirror != "none" && p.Mirror != "", "mirror="+p.Mirror)
+	add(p.Edge == "on" || p.Edge == "off", "edge="+p.Edge)
+	add(p.STPCost > 0, "cost="+strconv.Itoa(p.STPCost))
+	add(p.STPPriority > 0, "priority="+strconv.Itoa(p.STPPriority))
+	add(p.BPDUGuard, "bpduguard")
+	add(p.RootGuard, "rootguard")
+	add(p.Storm != "off" && p.Storm != "", "storm="+p.Storm)
 	if text == "" {
 		return ""
 	}
@@ -135,6 +141,9 @@ func flags(p api.Port) string {
 func note(p api.Port) string {
 	if p.State != api.StateUp && p.Reason != "" {
 		return p.Reason
+	}
+	if p.Loop != "" {
+		return "LOOP with " + p.Loop
 	}
 	return drops(p.Drops)
 }

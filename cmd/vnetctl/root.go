@@ -70,7 +70,7 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.DurationVar(&a.timeout, "timeout", client.DefaultTimeout, "how long the switch may take to answer")
 	_ = root.RegisterFlagCompletionFunc("switch", a.completeSwitch)
 	root.AddCommand(
-		a.infoCommand(), a.portsCommand(), a.portCommand(), a.fdbCommand(), a.vlanCommand(), a.mirrorCommand(), a.topCommand(), a.graphCommand(),
+		a.infoCommand(), a.portsCommand(), a.portCommand(), a.fdbCommand(), a.vlanCommand(), a.mirrorCommand(), a.stpCommand(), a.topCommand(), a.graphCommand(),
 		a.statsCommand(), a.listCommand(), a.monitorCommand(), a.captureCommand(), a.traceCommand(), a.configCommand(), a.reloadCommand(),
 	)
 	return root

@@ -44,6 +44,9 @@ var answers = map[string]any{
 	"ports":       api.Ports{},
 	"reload":      api.Reloaded{},
 	"stats":       statsAnswer{},
+	"stp":         api.SpanningTree{},
+	"stp set":     api.SpanningTree{},
+	"stp show":    api.SpanningTree{},
 	"top":         statsAnswer{},
 	"trace":       api.Trace{},
 	"vlan":        vlanList{},
@@ -165,7 +168,7 @@ func TestJSONOutputs(t *testing.T) {
 	for _, line := range []string{
 		"port set|port1 name=vm1", "port add|stream:unix:DIR/far,connect=on,name=far", "vlan set|vm1 10", "vlan add|20 vm1", "vlan del|20 vm1", "vlan|", "vlan show|10",
 		"mirror set|port3 vm1", "mirror|", "mirror show|", "fdb add|02:00:00:00:00:aa vm1", "fdb|", "fdb show|", "fdb del|02:00:00:00:00:aa", "fdb flush|",
-		"|", "info|", "ports|", "stats|--interval 1ns", "stats|--interval 0", "top|-n 1 --interval 100ms", "monitor|--since 0 --follow=false", "list|", "list|--interval 0", "graph|", "graph|--interval 0", "trace|vm1 arp",
+		"|", "info|", "ports|", "stats|--interval 1ns", "stats|--interval 0", "top|-n 1 --interval 100ms", "monitor|--since 0 --follow=false", "list|", "list|--interval 0", "graph|", "graph|--interval 0", "trace|vm1 arp", "stp set|mode=rstp", "stp|", "stp show|", "ports|",
 	} {
 		verb, args, _ := strings.Cut(line, "|")
 		done[verb] = true

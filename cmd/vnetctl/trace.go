@@ -112,6 +112,8 @@ func outcome(t *api.Trace) string {
 	switch {
 	case t.Outcome == api.OutcomeDrop:
 		text = "dropped (" + t.Reason + ")"
+	case t.Outcome == api.OutcomeTrap:
+		text = "taken by the switch"
 	case len(to) == 0:
 		text += "nobody"
 	default:

@@ -26,6 +26,7 @@ type options struct {
 	group     int // gid of the directory and its doors; -1: the process's
 	mgmtGroup int // gid that may change the switch; -1: none
 	hub       bool
+	stp       stpOptions
 	ageing    time.Duration
 	fdbSize   int
 	workers   int
@@ -83,6 +84,7 @@ func (o *options) flags(raw *rawOptions) *pflag.FlagSet {
 	f.StringVarP(&raw.group, "group", "g", "", "`GROUP` of the directory and the doors")
 	f.StringVar(&raw.mgmtGroup, "mgmtgroup", "", "`GROUP` whose members may change the switch, besides its user and root")
 	f.BoolVar(&o.hub, "hub", false, "send every frame to every port, as a hub does")
+	o.stp.flags(f)
 	f.DurationVar(&o.ageing, "ageing", 300*time.Second, "forget addresses not seen for this `TIME`")
 	f.IntVar(&o.fdbSize, "fdb-size", 65536, "most addresses to remember")
 	f.IntVar(&o.workers, "workers", 0, "threads that carry frames; 0: half as many as CPUs, at most 8")
@@ -116,6 +118,9 @@ func (o *options) resolve(raw rawOptions) (err error) {
 		return err
 	}
 	if err := o.checkTCP(); err != nil {
+		return err
+	}
+	if err := o.stp.check(); err != nil {
 		return err
 	}
 	if o.spin < 0 || o.spin > maxSpin {
@@ -179,6 +184,12 @@ Keys of every kind
   maclimit=N      most addresses learned here; 0: no limit of its own
   mirror=P:in+P   only shows copies of what ports P carry: in, out or both; all
   down=on         carry nothing
+  edge=E          leads to stations only: on, off, or auto (no bridge is heard); with --stp
+  cost=N          of the way through it to the root; 0: 20000, to a vde_switch 20000000
+  priority=N      16 to 240 in steps of 16, the lowest is chosen; 0: 128
+  bpduguard=on    a bridge behind this port shuts it
+  rootguard=on    the way to the root is never through this port
+  storm=N         most frames a second to all; or broadcast:N+multicast:N+unknown:N; off
 `)
 	return b.String()
 }

@@ -90,6 +90,7 @@ func newSwitch(opt options, log *slog.Logger) (*vswitch.Switch, error) {
 		Ageing:  opt.ageing,
 		FDBSize: opt.fdbSize,
 		Hub:     opt.hub,
+		STP:     opt.stp.config(),
 		Workers: opt.workers,
 		Spin:    opt.spin,
 		Log:     log,

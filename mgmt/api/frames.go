@@ -23,6 +23,7 @@ const (
 	OutcomeDrop    = "drop"
 	OutcomeUnicast = "unicast"
 	OutcomeFlood   = "flood"
+	OutcomeTrap    = "trap" // for the switch itself: its spanning tree
 )
 
 // Trace is what becomes of a frame, and why.
@@ -32,7 +33,7 @@ type Trace struct {
 	Bytes     int             `json:"bytes"`          // length of the frame
 	VLAN      int             `json:"vlan,omitempty"` // absent when it was dropped before that was known
 	Steps     []TraceStep     `json:"steps"`          // in the order in which the switch takes them
-	Outcome   string          `json:"outcome"`        // OutcomeDrop, OutcomeUnicast or OutcomeFlood
+	Outcome   string          `json:"outcome"`        // OutcomeDrop, OutcomeUnicast, OutcomeFlood or OutcomeTrap
 	Reason    string          `json:"reason,omitempty"`
 	Receivers []TraceReceiver `json:"receivers"` // ports that it leaves by, or would have
 }

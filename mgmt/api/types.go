@@ -28,6 +28,9 @@ type Info struct {
 	Doors         []Door    `json:"doors"`     // where clients can plug in
 	Captures      int       `json:"captures"`  // that run now: somebody reads frames
 	EventSeq      uint64    `json:"event_seq"` // number of the latest event
+
+	STP   STPSettings `json:"stp"`             // what GET /v1/stp says more about
+	Loops []Loop      `json:"loops,omitempty"` // seen in the last seconds
 }
 
 // FDBSize says how full the forwarding table is.
@@ -50,6 +53,8 @@ type SwitchChange struct {
 	AgeingSeconds *float64 `json:"ageing_seconds,omitempty"` // 1 to 1,000,000
 	Hub           *bool    `json:"hub,omitempty"`
 	PortDefault   *string  `json:"port_default,omitempty"` // settings of ports and doors to be added whose spec says nothing; "": none
+
+	STP *STPChange `json:"stp,omitempty"`
 }
 
 // Count counts frames and the bytes in them, without frame check sequences.
@@ -84,6 +89,15 @@ type Port struct {
 	MTU         int    `json:"mtu"`       // largest payload that may leave here, bytes
 	MACLimit    int    `json:"mac_limit"` // most addresses learned here; 0: no limit of its own
 	Mirror      string `json:"mirror"`    // "none", or "vm1:in+vm2:both": shows what these ports carry
+
+	Edge        string    `json:"edge"`           // leads to stations only: "auto", "on" or "off"
+	STPCost     int       `json:"stp_cost"`       // of the way through it; 0: the default
+	STPPriority int       `json:"stp_priority"`   // 0: the default, 128
+	BPDUGuard   bool      `json:"bpdu_guard"`     // a bridge on this port shuts it
+	RootGuard   bool      `json:"root_guard"`     // never the way to the root
+	Storm       string    `json:"storm"`          // most frames for all in a second: "off", "1000" or "broadcast:1000+unknown:200"
+	STP         *PortTree `json:"stp,omitempty"`  // absent where there is no spanning tree
+	Loop        string    `json:"loop,omitempty"` // name of the port by which frames that go out here came back in the last seconds
 
 	Traffic
 }
@@ -135,6 +149,12 @@ type PortChange struct {
 	MTU         *int    `json:"mtu,omitempty"`
 	MACLimit    *int    `json:"mac_limit,omitempty"`
 	Mirror      *string `json:"mirror,omitempty"`
+	Edge        *string `json:"edge,omitempty"`
+	STPCost     *int    `json:"stp_cost,omitempty"`
+	STPPriority *int    `json:"stp_priority,omitempty"`
+	BPDUGuard   *bool   `json:"bpdu_guard,omitempty"`
+	RootGuard   *bool   `json:"root_guard,omitempty"`
+	Storm       *string `json:"storm,omitempty"`
 }
 
 // FDBEntry is an address that the switch knows.

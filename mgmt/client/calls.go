@@ -26,6 +26,12 @@ func (c *Client) SetSwitch(ctx context.Context, change api.SwitchChange) (api.In
 	return info, c.call(ctx, "PATCH", "/v1/switch", change, &info)
 }
 
+// SpanningTree is the spanning tree as it is now.
+func (c *Client) SpanningTree(ctx context.Context) (api.SpanningTree, error) {
+	var tree api.SpanningTree
+	return tree, c.call(ctx, "GET", "/v1/stp", nil, &tree)
+}
+
 // Ports lists all ports by number.
 func (c *Client) Ports(ctx context.Context) ([]api.Port, error) {
 	var ports api.Ports

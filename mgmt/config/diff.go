@@ -95,6 +95,8 @@ func (d *differ) values() {
 		case "ageing":
 			ageing := parsePeriod(b)
 			d.change.Ageing = &ageing
+		default:
+			stpValue(&d.change, k.name, b)
 		}
 	}
 	cfg := portConfig(d.want.Default)

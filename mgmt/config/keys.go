@@ -3,12 +3,14 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	vswitch "vnetkit/switch"
 	"vnetkit/switch/frame"
+	"vnetkit/switch/stp"
 )
 
 // MaxSpin keeps a mistyped unit from burning a CPU.
@@ -43,6 +45,11 @@ var rootKeys = []rootKey{
 	{name: "mgmtgroup", typ: text, restart: true, want: `the name of a group, such as "netadmin"`},
 	{name: "hub", typ: truth, def: "false", want: "true or false"},
 	{name: "ageing", typ: period, def: "300s", want: `whole seconds from "1s" to "1000000s"`, check: checkAgeing},
+	{name: "stp", typ: text, def: "off", want: `"off", "rstp" or "fstp"`, check: oneOf("off", "rstp", "fstp")},
+	{name: "stp-priority", typ: number, def: "32768", want: "a number from 0 to 65535, by custom a multiple of 4096", check: between(0, 65535)},
+	{name: "stp-hello", typ: period, def: "2s", want: `whole seconds from "1s" to "10s"`, check: seconds(1, 10)},
+	{name: "stp-max-age", typ: period, def: "20s", want: `whole seconds from "6s" to "40s"`, check: seconds(6, 40)},
+	{name: "stp-forward-delay", typ: period, def: "15s", want: `whole seconds from "4s" to "30s"`, check: seconds(4, 30)},
 	{name: "fdb-size", typ: number, def: "65536", restart: true, want: fmt.Sprintf("a number from 1 to %d", vswitch.MaxFDBSize), check: between(1, vswitch.MaxFDBSize)},
 	{name: "workers", typ: number, def: "0", restart: true, want: "a number from 0 (half as many as CPUs) to 1024", check: between(0, 1024)},
 	{name: "spin", typ: period, def: "50us", restart: true, want: `a time from "0s" to "10ms"`, check: checkSpin},
@@ -110,6 +117,25 @@ func between(lo, hi int) func(string) error {
 	}
 }
 
+func oneOf(words ...string) func(string) error {
+	return func(s string) error {
+		if !slices.Contains(words, s) {
+			return errValue
+		}
+		return nil
+	}
+}
+
+// seconds checks a time for whole seconds in a range.
+func seconds(lo, hi time.Duration) func(string) error {
+	return func(s string) error {
+		if d, err := time.ParseDuration(s); err != nil || d < lo*time.Second || d > hi*time.Second || d%time.Second != 0 {
+			return errValue
+		}
+		return nil
+	}
+}
+
 func checkMode(s string) error {
 	if m, err := strconv.ParseUint(s, 8, 32); err != nil || m > 0o777 {
 		return errValue
@@ -149,5 +175,11 @@ var portKeyTypes = map[string]portKey{
 	"down":        {typ: truth, want: "true or false"},
 	"mtu":         {typ: number, want: fmt.Sprintf("a number from %d to %d", vswitch.MinMTU, frame.MaxMTU)},
 	"maclimit":    {typ: number, want: fmt.Sprintf("a number from 0 (none) to %d", vswitch.MaxFDBSize)},
+	"edge":        {typ: text, want: `"auto", "on" or "off"`},
+	"cost":        {typ: number, want: fmt.Sprintf("a number from 0 (the default) to %d", stp.MaxCost)},
+	"priority":    {typ: number, want: "a number from 16 to 240 in steps of 16, or 0 (the default)"},
+	"bpduguard":   {typ: truth, want: "true or false"},
+	"rootguard":   {typ: truth, want: "true or false"},
+	"storm":       {typ: text, list: '+', want: `"off", a number of frames in a second, or such as ["broadcast:1000", "unknown:200"]`},
 	"mirror":      {typ: text, list: '+', want: `"none", "all" or ports such as ["vm1:in", "vm2"]`},
 }

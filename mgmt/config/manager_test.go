@@ -100,6 +100,9 @@ func TestReload(t *testing.T) {
 	}{
 		{"nothing", nil, "", "", "0 ports added, 0 changed, 0 removed, 4 unchanged"},
 		{"ageing and hub", []string{`ageing = "60s"`, "hub = true"}, "~ hub: false -> true\n~ ageing: 60s -> 300s", "", "0 ports added, 0 changed, 0 removed, 4 unchanged"},
+		{"spanning tree", []string{`ageing = "60s"`, "ageing = \"60s\"\nstp = \"rstp\"\nstp-priority = 4096\nstp-hello = \"1s\"\nstp-max-age = \"6s\"\nstp-forward-delay = \"4s\"", "vlan=10", "vlan=10,edge=on,cost=5,priority=16,bpduguard=on,rootguard=on,storm=9"},
+			"~ stp: off -> rstp\n~ stp-priority: 32768 -> 4096\n~ stp-hello: 2s -> 1s\n~ stp-max-age: 20s -> 6s\n~ stp-forward-delay: 15s -> 4s\n" +
+				"~ port a: edge auto -> on, cost 0 -> 5, priority 0 -> 16, bpduguard off -> on, rootguard off -> on, storm off -> 9", "", "0 ports added, 1 changed, 0 removed, 3 unchanged"},
 		{"restart", []string{"ageing", "workers = 3\nfdb-size = 9\nmode = \"0666\"\nageing"}, "",
 			"mode: 0600 -> 0666\nfdb-size: 65536 -> 9\nworkers: 0 -> 3", "0 ports added, 0 changed, 0 removed, 4 unchanged"},
 		{"a setting", []string{"vlan=10", "vlan=11,down=on"}, "~ port a: vlan 10 -> 11, down off -> on\n+ static address 02:00:00:00:00:01 vlan 11 behind port a\n- static address 02:00:00:00:00:01 vlan 10 behind port a", "",

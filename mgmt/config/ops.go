@@ -139,6 +139,8 @@ func portChange(old, wanted Settings) vswitch.PortChange {
 			ch.MACLimit = &cfg.MACLimit
 		case "mirror":
 			ch.Mirror = &cfg.Mirror
+		default:
+			stpPortChange(&ch, key, &cfg)
 		}
 	}
 	return ch

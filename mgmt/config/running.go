@@ -18,6 +18,7 @@ func Running(sw *vswitch.Switch, started *Config, own link.Spec) *Config {
 	maps.Copy(c.values, started.values)
 	c.Put("ageing", info.Ageing.String())
 	c.Put("hub", strconv.FormatBool(info.Hub))
+	c.putSTP(info.STP)
 	c.Default = givenSettings(info.Default)
 	for _, d := range info.Doors {
 		if p, err := ParsePort(d.Spec); err == nil {
@@ -66,7 +67,7 @@ func givenSettings(cfg vswitch.PortConfig) Settings {
 			"maclimit":    cfg.MACLimit != 0,
 			"mirror":      len(cfg.Mirror) > 0,
 		}
-		if given[key] {
+		if none, ours := stpNone[key]; given[key] || ours && stpCanonical(key, cfg) != none {
 			s[key] = canonical(key, cfg)
 		}
 	}

@@ -16,7 +16,7 @@ type Settings map[string]string
 
 // settingNames are the keys of Settings in the order of a file. Number and name
 // are no settings: they say which port it is.
-var settingNames = []string{"vlan", "tagged", "transparent", "isolated", "down", "mtu", "maclimit", "mirror"}
+var settingNames = append([]string{"vlan", "tagged", "transparent", "isolated", "down", "mtu", "maclimit", "mirror"}, stpNames...)
 
 // portKeys are the keys that a port of any kind has.
 var portKeys = append([]string{"id", "name"}, settingNames...)
@@ -85,7 +85,7 @@ func canonical(key string, cfg vswitch.PortConfig) string {
 	case "mirror":
 		return mirrorText(cfg.Mirror)
 	}
-	return ""
+	return stpCanonical(key, cfg)
 }
 
 func onOff(on bool) string {
@@ -129,7 +129,7 @@ func fill(defaults, given Settings) Settings {
 	if given["vlan"] != "" || defaults["vlan"] != "" {
 		tagged = "none"
 	}
-	return Settings{
+	full := Settings{
 		"vlan":        get("vlan", "1"),
 		"tagged":      get("tagged", tagged),
 		"transparent": get("transparent", "off"),
@@ -139,6 +139,10 @@ func fill(defaults, given Settings) Settings {
 		"maclimit":    get("maclimit", "0"),
 		"mirror":      get("mirror", "none"),
 	}
+	for key, none := range stpNone {
+		full[key] = get(key, none)
+	}
+	return full
 }
 
 // lean is what must be given so that fill yields full.

@@ -32,6 +32,10 @@ func families(t *testing.T) (types map[string]string, text string) {
 	t.Helper()
 	s := mgmttest.Start(t, mgmt.Options{})
 	s.Plug()
+	mode := vswitch.STPRapid
+	if err := s.Set(vswitch.Change{STP: &vswitch.STPChange{Mode: &mode}}); err != nil {
+		t.Fatal(err)
+	}
 	text, _ = scrape(t, s.Server)
 	types = map[string]string{}
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)$`).FindAllStringSubmatch(text, -1) {

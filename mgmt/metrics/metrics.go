@@ -93,10 +93,23 @@ var (
 	macsDesc     = prometheus.NewDesc("vswitch_port_macs", "Addresses learned at the port now.", portLabels, nil)
 )
 
+// What there is about rings.
+var (
+	stpDesc      = prometheus.NewDesc("vswitch_stp_info", "Always 1; the label says in which mode the spanning tree is: off, rstp or fstp.", []string{"mode"}, nil)
+	changesDesc  = prometheus.NewDesc("vswitch_stp_topology_changes_total", "Changes of the topology that the switch saw or heard of, by VLAN; 0: all VLANs.", []string{"vlan"}, nil)
+	isRootDesc   = prometheus.NewDesc("vswitch_stp_root", "1 if this switch is the root of the VLAN's tree, else 0.", []string{"vlan"}, nil)
+	blockedDesc  = prometheus.NewDesc("vswitch_port_stp_blocked_trees", "Spanning trees in which the port is discarding.", portLabels, nil)
+	rxBPDUsDesc  = prometheus.NewDesc("vswitch_port_stp_rx_bpdus_total", "Spanning tree frames that came in.", portLabels, nil)
+	txBPDUsDesc  = prometheus.NewDesc("vswitch_port_stp_tx_bpdus_total", "Spanning tree frames that went out.", portLabels, nil)
+	badBPDUsDesc = prometheus.NewDesc("vswitch_port_stp_bad_bpdus_total", "Spanning tree frames that came in and could not be read.", portLabels, nil)
+	loopDesc     = prometheus.NewDesc("vswitch_port_loop", "1 if frames that went out by the port came back by another in the last seconds, else 0.", portLabels, nil)
+)
+
 func descs() []*prometheus.Desc {
 	return []*prometheus.Desc{
 		infoDesc, startDesc, workersDesc, hubDesc, ageingDesc, portsDesc, doorsDesc, capturesDesc, eventsDesc, fdbDesc, fdbCapDesc, unlearnedDesc,
 		portInfoDesc, upDesc, rxFramesDesc, rxBytesDesc, txFramesDesc, txBytesDesc, dropsDesc, queueDesc, macsDesc,
+		stpDesc, changesDesc, isRootDesc, blockedDesc, rxBPDUsDesc, txBPDUsDesc, badBPDUsDesc, loopDesc,
 	}
 }
 
@@ -141,6 +154,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- gauge(fdbDesc, float64(in.FDBSize))
 	ch <- gauge(fdbCapDesc, float64(in.FDBCap))
 	ch <- counter(unlearnedDesc, in.Unlearned)
+	ch <- gauge(stpDesc, 1, string(in.STP.Mode))
+	for _, t := range c.sw.SpanningTree().Trees {
+		vlan := strconv.Itoa(int(t.VID))
+		ch <- counter(changesDesc, t.Changes, vlan)
+		ch <- gauge(isRootDesc, truth(t.RootPort == 0), vlan)
+	}
 	for i := range ports {
 		c.port(ch, &ports[i])
 	}
@@ -161,6 +180,13 @@ func (c *collector) port(ch chan<- prometheus.Metric, p *vswitch.PortInfo) {
 	ch <- counter(txBytesDesc, p.Tx.Bytes, id, name)
 	ch <- gauge(queueDesc, float64(p.Queue), id, name)
 	ch <- gauge(macsDesc, float64(p.MACs), id, name)
+	ch <- gauge(loopDesc, truth(p.Loop != ""), id, name)
+	if p.Tree.Role != "" {
+		ch <- gauge(blockedDesc, float64(p.Tree.Blocked), id, name)
+		ch <- counter(rxBPDUsDesc, p.Tree.Rx, id, name)
+		ch <- counter(txBPDUsDesc, p.Tree.Tx, id, name)
+		ch <- counter(badBPDUsDesc, p.Tree.Bad, id, name)
+	}
 	for r, reason := range c.reasons {
 		ch <- counter(dropsDesc, p.Drops[r], id, name, reason)
 	}

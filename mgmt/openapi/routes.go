@@ -38,6 +38,7 @@ var bodies = map[string]body{
 	"GET /v1/ports/{port}":    {out: api.Port{}},
 	"PATCH /v1/ports/{port}":  {in: api.PortChange{}, out: api.Port{}},
 	"DELETE /v1/ports/{port}": {status: 204},
+	"GET /v1/stp":             {out: api.SpanningTree{}},
 	"GET /v1/config":          {out: api.Config{}},
 	"POST /v1/reload":         {out: api.Reloaded{}, query: map[string]*Param{"dry-run": {"boolean", "change nothing, and say what would be changed"}}},
 	"POST /v1/batch":          {in: api.Batch{}, out: api.BatchResult{}},

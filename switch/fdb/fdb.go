@@ -96,6 +96,9 @@ type Table struct {
 	limit   map[int]int // ports that may not have more than this
 	fullest int         // port with most entries, or nearly: see evictFullest
 	hand    int         // where the search for a victim goes on
+	moves   []Moves     // since TakeMoves
+
+	moved chan struct{} // see Moved
 }
 
 // New makes a table for at most capacity entries, which are forgotten when they
@@ -110,6 +113,8 @@ func New(capacity int, ageing time.Duration) *Table {
 		used:    make([]uint8, n),
 		perPort: map[int]int{},
 		limit:   map[int]int{},
+		moves:   make([]Moves, 0, maxMoves),
+		moved:   make(chan struct{}, 1),
 	}
 	t.SetAgeing(ageing)
 	return t
@@ -184,6 +189,7 @@ func (t *Table) learnSlow(k Key, port int, now uint32) {
 			s.val.Store(uint64(makeValue(port, now)))
 			t.add(v.port(), -1)
 			t.add(port, 1)
+			t.countMove(k, v.port(), port)
 		}
 		return
 	}
