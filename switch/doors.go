@@ -61,7 +61,7 @@ func (s *Switch) openSpec(ctx context.Context, text string) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.src, err = kind.Open(ctx, rest, link.Options{Retrying: d.retrying})
+	d.src, err = kind.Open(ctx, rest, link.Options{Retrying: d.retrying, Lost: d.lost, Changed: d.changed, MTU: d.cfg.MTU})
 	if err != nil {
 		return nil, openError(text, err)
 	}

@@ -27,13 +27,16 @@ type PortInfo struct {
 	Spec   string     // what opened it
 	Door   string     // name of the door at which its client plugged in; "": the port was added
 	State  State
-	Reason string    // why it waits; "" otherwise
+	Reason string    // why it waits, or a remark on its link
 	Since  time.Time // in this State since
 	Peer   link.Peer // who is plugged in; UID -1 when nobody or unknown
 	Rx, Tx Count     // frames that came in from, and went out to, the link
 	Drops  [numDropReasons]uint64
 	Queue  int // frames that wait for a slow receiver now
 	MACs   int // addresses learned here
+
+	Takes   frame.OffloadSet // work on frames that may be left to the link's far end
+	Offload OffloadCount
 }
 
 // DoorInfo is a place where clients can plug in.

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vnetkit/switch/frame"
 	"vnetkit/switch/link"
 )
 
@@ -23,6 +24,7 @@ type Port struct {
 	cfg      PortConfig
 	attached bool
 	peer     link.Peer
+	linkMTU  int    // what the link's far end can take; 0: anything
 	reason   string // why there is no link
 	since    time.Time
 	removed  bool
@@ -30,9 +32,13 @@ type Port struct {
 	// Set before a link is attached, static while it is.
 	worker *worker
 	token  uint64
+	queues []*plug // further places where the link is read
 
-	// Owned by the worker that reads the link, read by anyone.
+	// Changed by the workers that read the link, read by anyone.
 	rxFrames, rxBytes atomic.Uint64
+
+	// What was done for the link, see OffloadCount.
+	cut, segments, completed, merged atomic.Uint64
 
 	taps  atomic.Pointer[[]*Capture] // who captures frames here; nil: nobody
 	drops [numDropReasons]atomic.Uint64
@@ -86,12 +92,24 @@ func (p *Port) info() PortInfo {
 		Tx:     Count{p.tx.frames.Load(), p.tx.bytes.Load()},
 		Queue:  int(p.tx.len.Load()),
 		MACs:   p.sw.fdb.PortLen(p.id),
+		Takes:  frame.OffloadSet(p.tx.takes.Load()),
+		Offload: OffloadCount{
+			Cut: p.cut.Load(), Segments: p.segments.Load(), Completed: p.completed.Load(), Merged: p.merged.Load(),
+		},
 	}
 	i.Config.ID, i.Config.Name = p.id, p.name()
 	for r := range p.drops {
 		i.Drops[r] = p.drops[r].Load()
 	}
 	return i
+}
+
+// mtu is the largest payload that may leave here. Called with Switch.mu held.
+func (p *Port) mtu() int {
+	if p.linkMTU > 0 {
+		return min(p.linkMTU, p.cfg.MTU)
+	}
+	return p.cfg.MTU
 }
 
 // view is p as the data path is to see it. Called with Switch.mu held.
@@ -106,7 +124,7 @@ func (p *Port) view() *view {
 		isolated:    p.cfg.Isolated,
 		down:        p.cfg.Down,
 		up:          p.attached && !p.cfg.Down,
-		mtu:         p.cfg.MTU,
+		mtu:         p.mtu(),
 		monitor:     len(p.cfg.Mirror) > 0,
 	}
 }
