@@ -125,6 +125,7 @@ func (p *Port) view() *view {
 		down:        p.cfg.Down,
 		up:          p.attached && !p.cfg.Down,
 		mtu:         p.mtu(),
+		takes:       frame.OffloadSet(p.tx.takes.Load()),
 		monitor:     len(p.cfg.Mirror) > 0,
 	}
 }

@@ -23,7 +23,8 @@ type view struct {
 	down        bool // set down by the admin
 	up          bool // has a link and is not down: may receive
 	mtu         int
-	monitor     bool // mirror destination: shows copies, takes no part
+	takes       frame.OffloadSet // for the trace; the data path asks the port
+	monitor     bool             // mirror destination: shows copies, takes no part
 	mirrorIn    []int
 	mirrorOut   []int
 }

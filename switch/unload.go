@@ -95,3 +95,17 @@ func fit(b *frame.Batch, r *frame.Ref, mtu int) bool {
 	}
 	return ok
 }
+
+// explainOffload says what would become of a super-frame on its way to out, if
+// the link it came from has such.
+func (t *tracer) explainOffload(out *view) {
+	if t.in.takes == 0 {
+		return
+	}
+	switch missing := t.in.takes &^ out.takes; missing {
+	case 0:
+		t.say("offload", "%s takes super-frames and unfinished checksums from %s as they are; TCP whose segments exceed MTU %d is cut smaller, other frames too large are dropped", out.name, t.in.name, out.mtu)
+	default:
+		t.say("offload", "%s does not take everything that %s may leave to be done (%v): before it super-frames are cut and checksums completed; TCP is cut to MTU %d, other frames too large are dropped", out.name, t.in.name, missing, out.mtu)
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"vnetkit/switch/link"
+	"vnetkit/switch/packet"
 	"vnetkit/switch/plug"
 	"vnetkit/tap"
 )
@@ -10,4 +11,5 @@ import (
 var kinds = []link.Kind{
 	plug.Stream(),
 	tap.Kind(),
+	packet.Kind(),
 }
