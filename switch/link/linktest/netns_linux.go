@@ -71,6 +71,9 @@ func (ns *Namespace) Do(f func() error) {
 // Path is a name that others can open the namespace by.
 func (ns *Namespace) Path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ns.fd) }
 
+// FD is a descriptor of the namespace, good until the test ends.
+func (ns *Namespace) FD() int { return ns.fd }
+
 // Sysctl writes one of the namespace's settings.
 func (ns *Namespace) Sysctl(key, value string) {
 	ns.t.Helper()
