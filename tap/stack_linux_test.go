@@ -51,6 +51,10 @@ func run(t *testing.T, ns *linktest.Namespace, args ...string) (*exec.Cmd, *byte
 		}
 		return nil
 	})
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
 	return cmd, &out
 }
 

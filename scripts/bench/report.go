@@ -24,6 +24,8 @@ func printReport(w io.Writer, list []*scenario, r *results) {
 			tableRTT, []string{"scenario", "switch", "p50", "[min-max]", "p99", "[min-max]", "p99.9", "x p50", "x p99"}, rttRow},
 		{"Many ports, bad neighbours.",
 			tableScale, []string{"scenario", "case", "what", "median", "min", "max"}, nil},
+		{"The host's own network: iperf3 between two namespaces, Gbit/s received.",
+			tableHost, []string{"scenario", "switch", "Gbit/s", "[min-max]", "x bridge", "x vde_switch"}, hostRow},
 	} {
 		rows := [][]string{t.head}
 		for _, s := range list {

@@ -23,6 +23,7 @@ const (
 	tableRate = iota
 	tableRTT
 	tableScale
+	tableHost
 )
 
 // cell is one column of a scenario: a peer, or the same peer in another situation.
@@ -31,6 +32,8 @@ type cell struct {
 	peer *peer
 	plan *plan
 	more func(*outcome, values) // metrics beyond the usual ones
+
+	direct func(*bed) (values, error) // instead of a plan
 }
 
 // settings are the flags that shape scenarios.
