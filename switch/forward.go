@@ -177,7 +177,8 @@ func (w *worker) gatherFitting(to *view, b *frame.Batch, t *train, e frame.Edit)
 			continue
 		}
 		w.one[0] = r
-		w.gather(to, b, &train{refs: w.one[:], bytes: uint64(r.Len)}, e)
+		w.alone = train{refs: w.one[:], bytes: uint64(r.Len)}
+		w.gather(to, b, &w.alone, e)
 	}
 }
 

@@ -36,10 +36,11 @@ type worker struct {
 	// What follows is used by the worker's own thread only.
 	plugs map[uint64]*plug // by token
 	ready []ready
-	batch frame.Batch // what ReadBatch fills
-	tx    frame.Batch // what transmit is given
-	one   [1]frame.Ref
-	now   uint32 // second of the switch's life
+	batch frame.Batch  // what ReadBatch fills
+	tx    frame.Batch  // what transmit is given
+	one   [1]frame.Ref // what alone consists of
+	alone train        // a frame that is looked at by itself
+	now   uint32       // second of the switch's life
 	top   *topology
 	out   []outbox // by port number; empty between batches
 	dirty []*outbox
