@@ -280,7 +280,6 @@ func (c *change) remove(ref string) error {
 	}
 	if p != nil {
 		c.dropPort(p, errRemoved.Error())
-		c.later = append(c.later, func() { s.unplug(p, errRemoved) })
 	}
 	if i >= 0 {
 		d := s.doors[i]
@@ -290,6 +289,9 @@ func (c *change) remove(ref string) error {
 			c.event(EventDoorClosed, nil, ref)
 		}
 		c.later = append(c.later, d.close)
+	}
+	if p != nil { // when no other link can come
+		c.later = append(c.later, func() { s.unplug(p, errRemoved) })
 	}
 	return nil
 }
