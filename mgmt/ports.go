@@ -186,6 +186,9 @@ func traffic(p *vswitch.PortInfo) api.Traffic {
 		Queue: p.Queue,
 		MACs:  p.MACs,
 	}
+	if o := p.Offload; o != (vswitch.OffloadCount{}) || p.Takes != 0 {
+		t.Offload = &api.Offload{Takes: p.Takes.String(), Cut: o.Cut, Segments: o.Segments, Completed: o.Completed, Merged: o.Merged}
+	}
 	for _, reason := range vswitch.DropReasons() {
 		if n := p.Drops[reason]; n > 0 {
 			t.Drops[reason.String()] = n

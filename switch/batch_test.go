@@ -257,7 +257,7 @@ func TestTransmitGoesBehindTheRing(t *testing.T) {
 	p, got := r.ports[0], &recorder{}
 	p.tx.link = got
 	want := []string{string(numbered(mac(1), 1)), string(numbered(mac(1), 2)), string(numbered(mac(1), 3))}
-	p.queue(batchOf([]byte(want[0]), []byte(want[1])), 0)
+	p.queue(batchOf([]byte(want[0]), []byte(want[1])), 0, 0)
 	last := batchOf([]byte(want[2]))
 	p.transmit(last, uint64(len(want[2])))
 	if !slices.Equal(got.got, want) {

@@ -64,7 +64,7 @@ func (s *Switch) openSpec(ctx context.Context, text string) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.src, err = kind.Open(ctx, rest, link.Options{Retrying: d.retrying})
+	d.src, err = kind.Open(ctx, rest, link.Options{Retrying: d.retrying, Lost: d.lost, Changed: d.changed, MTU: d.cfg.MTU})
 	if err != nil {
 		return nil, openError(text, err)
 	}
@@ -290,7 +290,6 @@ func (c *change) remove(ref string) error {
 	}
 	if p != nil {
 		c.dropPort(p, errRemoved.Error())
-		c.later = append(c.later, func() { s.unplug(p, errRemoved) })
 	}
 	if i >= 0 {
 		d := s.doors[i]
@@ -300,6 +299,9 @@ func (c *change) remove(ref string) error {
 			c.event(EventDoorClosed, nil, ref)
 		}
 		c.later = append(c.later, d.close)
+	}
+	if p != nil { // when no other link can come
+		c.later = append(c.later, func() { s.unplug(p, errRemoved) })
 	}
 	return nil
 }

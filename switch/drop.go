@@ -11,6 +11,7 @@ type DropReason uint8
 // at the port where it would have gone out.
 const (
 	DropRunt DropReason = iota
+	DropBadOffload
 	DropPortDown
 	DropMirrorPort
 	DropBadSource
@@ -27,6 +28,7 @@ const (
 	DropMTU
 	DropRingFull
 	DropLinkLost
+	DropRefused
 	numDropReasons
 
 	notDropped DropReason = 0xff
@@ -34,6 +36,7 @@ const (
 
 var dropReasons = [numDropReasons]struct{ name, sentence string }{
 	DropRunt:         {"runt", "shorter than an Ethernet header"},
+	DropBadOffload:   {"bad-offload", "its offload header says what is not so: work on bytes that it does not have, or of an unknown kind"},
 	DropPortDown:     {"port-down", "the port it came in on is set down"},
 	DropMirrorPort:   {"mirror-port", "the port it came in on only shows mirrored frames"},
 	DropBadSource:    {"bad-source", "its source address is a group address or zero"},
@@ -50,6 +53,7 @@ var dropReasons = [numDropReasons]struct{ name, sentence string }{
 	DropMTU:          {"mtu", "larger than the MTU of the port it would leave by"},
 	DropRingFull:     {"ring-full", "the receiver reads too slowly and its queue is full"},
 	DropLinkLost:     {"link-lost", "the receiver went away while the frame waited for it"},
+	DropRefused:      {"refused", "the receiver's device refused it"},
 }
 
 // String is r's name.

@@ -38,7 +38,7 @@ func (w *worker) forward(p *Port, b *frame.Batch) {
 	}
 	var bytes uint64
 	var drops [numDropReasons]uint64
-	drops[DropRunt] = uint64(b.Runts)
+	drops[DropRunt], drops[DropBadOffload] = uint64(b.Runts), uint64(b.Bad)
 	// Trains and verdicts go by pointer: passing them by value costs a stall
 	// of the processor's store buffer each time, a third of all in traffic of
 	// many flows.
@@ -73,7 +73,7 @@ func (w *worker) forward(p *Port, b *frame.Batch) {
 		}
 		p.note(b, t.refs, DirIn, v.reason)
 	}
-	p.countIn(uint64(len(b.Refs)+b.Runts), bytes, &drops)
+	p.countIn(uint64(len(b.Refs)+b.Runts+b.Bad), bytes, &drops)
 	w.send(b)
 }
 
@@ -161,7 +161,7 @@ func (w *worker) gather(to *view, b *frame.Batch, t *train, e frame.Edit) {
 	o.refs = append(o.refs, t.refs...)
 	if e != 0 {
 		for i := range o.refs[n:] {
-			o.refs[n+i].Edit = e
+			o.refs[n+i].Edit |= e
 		}
 	}
 	o.bytes += t.bytes + uint64(len(t.refs)*e.Len(0))
@@ -173,16 +173,18 @@ func (w *worker) gather(to *view, b *frame.Batch, t *train, e frame.Edit) {
 }
 
 // gatherFitting is gather where some frame is long: what exceeds the receiver's
-// MTU, tags not counted, is dropped.
+// MTU, tags not counted, is dropped. Of a super-frame its segments count.
 func (w *worker) gatherFitting(to *view, b *frame.Batch, t *train, e frame.Edit) {
-	for i, r := range t.refs {
-		if b.Frame(r).Payload() > to.mtu {
+	for _, r := range t.refs {
+		if !fit(b, &r, to.mtu) {
 			to.port.drops[DropMTU].Add(1)
-			r.Edit = e
+			r.Edit |= e
 			to.port.note(b, []frame.Ref{r}, DirOut, DropMTU)
 			continue
 		}
-		w.gather(to, b, &train{refs: t.refs[i : i+1], bytes: uint64(r.Len)}, e)
+		w.one[0] = r
+		w.alone = train{refs: w.one[:], bytes: uint64(r.Len)}
+		w.gather(to, b, &w.alone, e)
 	}
 }
 
@@ -190,7 +192,7 @@ func (w *worker) gatherFitting(to *view, b *frame.Batch, t *train, e frame.Edit)
 func (w *worker) send(b *frame.Batch) {
 	for i, o := range w.dirty {
 		w.dirty[i] = nil
-		w.tx = frame.Batch{Buf: b.Buf, Refs: o.refs, Prefixed: b.Prefixed}
+		w.tx = frame.Batch{Buf: b.Buf, Refs: o.refs, Offloads: b.Offloads, Prefixed: b.Prefixed}
 		if p := o.to.port; !p.transmit(&w.tx, o.bytes) {
 			w.behind = append(w.behind, p)
 		}

@@ -49,7 +49,7 @@ func TestBPDUsAreNotLostToAFullQueue(t *testing.T) {
 	f := eth(frame.Broadcast, mac(1))
 	b := frame.Batch{Buf: f, Refs: []frame.Ref{{Len: uint32(len(f))}}}
 	for range 5 {
-		p.queue(&b, 0)
+		p.queue(&b, 0, 0)
 	}
 	if d := p.drops[DropRingFull].Load(); d != 2 {
 		t.Fatalf("%d drops at a full queue, want 2", d)

@@ -27,7 +27,7 @@ type PortInfo struct {
 	Spec   string     // what opened it
 	Door   string     // name of the door at which its client plugged in; "": the port was added
 	State  State
-	Reason string    // why it waits; "" otherwise
+	Reason string    // why it waits, or a remark on its link
 	Since  time.Time // in this State since
 	Peer   link.Peer // who is plugged in; UID -1 when nobody or unknown
 	Rx, Tx Count     // frames that came in from, and went out to, the link
@@ -36,6 +36,9 @@ type PortInfo struct {
 	MACs   int // addresses learned here
 	Tree   PortTree
 	Loop   string // port to which frames that go out here come back; "": none
+
+	Takes   frame.OffloadSet // work on frames that may be left to the link's far end
+	Offload OffloadCount
 }
 
 // DoorInfo is a place where clients can plug in.

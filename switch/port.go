@@ -24,6 +24,7 @@ type Port struct {
 	cfg      PortConfig
 	attached bool
 	peer     link.Peer
+	linkMTU  int    // what the link's far end can take; 0: anything
 	reason   string // why there is no link
 	shut     string // why the BPDU guard shut it; "": it did not
 	badBPDUs uint64
@@ -34,10 +35,14 @@ type Port struct {
 	// Set before a link is attached, static while it is.
 	worker *worker
 	token  uint64
+	queues []*plug // further places where the link is read
 
-	// Owned by the worker that reads the link, read by anyone.
+	// Changed by the workers that read the link, read by anyone.
 	rxFrames, rxBytes atomic.Uint64
 	storm             stormGuard
+
+	// What was done for the link, see OffloadCount.
+	cut, segments, completed, merged atomic.Uint64
 
 	taps  atomic.Pointer[[]*Capture] // who captures frames here; nil: nobody
 	drops [numDropReasons]atomic.Uint64
@@ -93,6 +98,10 @@ func (p *Port) info() PortInfo {
 		MACs:   p.sw.fdb.PortLen(p.id),
 		Tree:   p.tree(),
 		Loop:   p.loop(),
+		Takes:  frame.OffloadSet(p.tx.takes.Load()),
+		Offload: OffloadCount{
+			Cut: p.cut.Load(), Segments: p.segments.Load(), Completed: p.completed.Load(), Merged: p.merged.Load(),
+		},
 	}
 	if p.shut != "" {
 		i.Reason = p.shut
@@ -102,6 +111,14 @@ func (p *Port) info() PortInfo {
 		i.Drops[r] = p.drops[r].Load()
 	}
 	return i
+}
+
+// mtu is the largest payload that may leave here. Called with Switch.mu held.
+func (p *Port) mtu() int {
+	if p.linkMTU > 0 {
+		return min(p.linkMTU, p.cfg.MTU)
+	}
+	return p.cfg.MTU
 }
 
 // view is p as the data path is to see it. Called with Switch.mu held.
@@ -120,7 +137,8 @@ func (p *Port) view() *view {
 		gate:        p.sw.span.gate(p),
 		hears:       p.sw.span.cfg.Mode != STPOff && len(p.cfg.Mirror) == 0,
 		storm:       p.cfg.Storm != Storm{},
-		mtu:         p.cfg.MTU,
+		mtu:         p.mtu(),
+		takes:       frame.OffloadSet(p.tx.takes.Load()),
 		monitor:     len(p.cfg.Mirror) > 0,
 	}
 }

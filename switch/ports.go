@@ -230,14 +230,12 @@ func (s *Switch) plugIn(p *Port, l link.Link) error {
 		w.ports.Add(1)
 		p.worker, p.token = w, w.newToken()
 		p.abandon()
-		p.tx.mu.Lock()
-		p.tx.link = l
-		p.tx.mu.Unlock()
+		p.setLink(l)
 		p.attached, p.peer, p.reason, p.since = true, peer, "", time.Now()
 		c.show(p)
 		// Only when the port is before the data path: who hears from it may
 		// answer at once.
-		c.then = append(c.then, func() { w.do(func() { w.attach(p, l) }) })
+		c.then = append(c.then, func() { s.attachLink(p, l) })
 		c.event(EventLinkUp, p, peerText(peer))
 		s.log.Info("link up", "port", p.id, "name", p.name(), "peer", peerText(peer))
 		return nil

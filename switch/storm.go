@@ -3,6 +3,7 @@ package vswitch
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -88,18 +89,19 @@ func (s Storm) describe() string {
 	return ",storm=" + s.String()
 }
 
-// stormGuard is the buckets of a port. The worker that reads the port uses them;
-// they are atomic because a port's frames can be injected by another, and then
-// a few more or less do not matter.
+// stormGuard is the buckets of a port. The workers that read the port use them,
+// and who injects frames.
 type stormGuard struct {
 	buckets [3]bucket
 }
 
 // bucket lets rate frames through in a second, and a tenth of that at once.
 type bucket struct {
-	rate   atomic.Int64 // frames in a second; 0: any number
-	tokens atomic.Int64 // in frames times nanoseconds
-	filled atomic.Int64 // when, in nanoseconds of the switch's life
+	rate atomic.Int64 // frames in a second; 0: any number
+
+	mu     sync.Mutex
+	tokens int64 // in frames times nanoseconds
+	filled int64 // when, in nanoseconds of the switch's life
 }
 
 // String says what is let through, as ParseStorm reads it.
@@ -115,7 +117,9 @@ func (g *stormGuard) set(s Storm) {
 	for i, f := range s.fields() {
 		b := &g.buckets[i]
 		if b.rate.Swap(int64(*f)) != int64(*f) {
-			b.tokens.Store(b.depth())
+			b.mu.Lock()
+			b.tokens = b.depth()
+			b.mu.Unlock()
 		}
 	}
 }
@@ -132,16 +136,17 @@ func (b *bucket) take(n int, now int64) int {
 	if rate == 0 {
 		return n
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	depth := b.depth()
-	tokens := b.tokens.Load()
-	if passed := now - b.filled.Load(); passed >= depth/rate {
-		tokens = depth
+	if passed := now - b.filled; passed >= depth/rate {
+		b.tokens = depth
 	} else if passed > 0 {
-		tokens = min(tokens+passed*rate, depth)
+		b.tokens = min(b.tokens+passed*rate, depth)
 	}
-	took := min(int64(n), tokens/oneFrame)
-	b.tokens.Store(tokens - took*oneFrame)
-	b.filled.Store(now)
+	took := min(int64(n), b.tokens/oneFrame)
+	b.tokens -= took * oneFrame
+	b.filled = max(b.filled, now) // another worker may have looked at the clock later
 	return int(took)
 }
 

@@ -27,7 +27,8 @@ type view struct {
 	hears       bool  // BPDUs that come in are for this switch
 	storm       bool  // has a storm guard
 	mtu         int
-	monitor     bool // mirror destination: shows copies, takes no part
+	takes       frame.OffloadSet // for the trace; the data path asks the port
+	monitor     bool             // mirror destination: shows copies, takes no part
 	mirrorIn    []int
 	mirrorOut   []int
 }

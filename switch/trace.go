@@ -17,7 +17,7 @@ type Trace struct {
 }
 
 // TraceStep is one decision in words. Stages: port, vlan, source, destination,
-// lookup, flood, mirror, egress.
+// lookup, flood, mirror, egress, offload.
 type TraceStep struct{ Stage, Text string }
 
 // TraceReceiver is one port that the frame would leave by, or would have.
@@ -196,6 +196,7 @@ func (t *tracer) deliver(out *view, e frame.Edit, mirror bool) {
 	} else {
 		t.say(stage, "%s (port %d): %d bytes, %s", out.name, out.id, r.Bytes, r.Tag)
 	}
+	t.explainOffload(out)
 	t.Receivers = append(t.Receivers, r)
 	if r.Dropped {
 		return

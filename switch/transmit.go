@@ -3,6 +3,7 @@ package vswitch
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,8 @@ type egress struct {
 	watch writeWatch  // guarded by mu
 	full  atomic.Bool // the link waits to be writable; changed under mu
 
+	takes atomic.Uint32 // the link's OffloadSet; changed under mu and qmu
+
 	qmu      sync.Mutex // guards what follows; held for copying only
 	ring     ring.Ring
 	waiters  []*plug      // sources that are held until the link is not full
@@ -40,9 +43,19 @@ type egress struct {
 // wait already, or drops them. It does not wait and keeps nothing of b. It
 // returns false if the link is full now.
 func (p *Port) transmit(b *frame.Batch, bytes uint64) bool {
+	takes := frame.OffloadSet(p.tx.takes.Load())
+	if len(b.Offloads) > 0 && slices.ContainsFunc(b.Refs, func(r frame.Ref) bool { return !taken(b, r, takes) }) {
+		return p.transmitUnloaded(b, takes)
+	}
+	return p.transmitReady(b, bytes, takes)
+}
+
+// transmitReady is transmit of frames that a link that takes a set takes as they
+// are.
+func (p *Port) transmitReady(b *frame.Batch, bytes uint64, takes frame.OffloadSet) bool {
 	t := &p.tx
 	if !t.mu.TryLock() {
-		p.queue(b, 0)
+		p.queue(b, 0, takes)
 		p.drain() // the holder may have looked before we queued
 		return !t.full.Load()
 	}
@@ -52,10 +65,10 @@ func (p *Port) transmit(b *frame.Batch, bytes uint64) bool {
 		t.mu.Unlock()
 		return true
 	}
-	if t.full.Load() || t.len.Load() > 0 {
-		p.queue(b, 0)
+	if t.full.Load() || t.len.Load() > 0 || t.takes.Load() != uint32(takes) {
+		p.queue(b, 0, takes)
 	} else if n := p.write(b, bytes); n < len(b.Refs) {
-		p.queue(b, n)
+		p.queue(b, n, takes)
 	}
 	t.mu.Unlock()
 	p.drain() // what others queued while we held the lock
@@ -115,6 +128,10 @@ func (p *Port) drainLocked() {
 func (p *Port) write(b *frame.Batch, bytes uint64) int {
 	t := &p.tx
 	n, err := t.link.WriteBatch(b)
+	if b.Merged|b.Refused != 0 {
+		p.merged.Add(uint64(b.Merged))
+		p.drops[DropRefused].Add(uint64(b.Refused))
+	}
 	if n < len(b.Refs) || bytes == 0 {
 		bytes = 0
 		for _, r := range b.Refs[:n] {
@@ -122,8 +139,8 @@ func (p *Port) write(b *frame.Batch, bytes uint64) int {
 		}
 	}
 	p.note(b, b.Refs[:n], DirOut, notDropped)
-	t.frames.Add(uint64(n))
-	t.bytes.Add(bytes)
+	t.frames.Add(uint64(n - b.Refused))
+	t.bytes.Add(bytes - uint64(b.RefusedBytes))
 	switch {
 	case err == nil:
 	case errors.Is(err, link.ErrFull):
@@ -152,11 +169,17 @@ func (p *Port) lose(err error) {
 }
 
 // queue copies b's frames from number n on into the ring and counts what does
-// not fit.
-func (p *Port) queue(b *frame.Batch, n int) {
+// not fit. They are ready for a link that takes a set.
+func (p *Port) queue(b *frame.Batch, n int, takes frame.OffloadSet) {
 	t := &p.tx
-	rest := frame.Batch{Buf: b.Buf, Refs: b.Refs[n:]}
+	rest := frame.Batch{Buf: b.Buf, Refs: b.Refs[n:], Offloads: b.Offloads}
 	t.qmu.Lock()
+	if t.takes.Load() != uint32(takes) { // there is another link by now
+		t.qmu.Unlock()
+		p.drops[DropLinkLost].Add(uint64(len(rest.Refs)))
+		p.note(b, rest.Refs, DirOut, DropLinkLost)
+		return
+	}
 	took := t.ring.Push(&rest)
 	t.len.Store(int64(t.ring.Len()))
 	t.qmu.Unlock()

@@ -26,6 +26,7 @@ type worker struct {
 	sw     *Switch
 	poller *poller
 	ports  atomic.Int64 // links here; for choosing a worker
+	buf    []byte       // what links read into
 	done   chan struct{}
 
 	mu    sync.Mutex
@@ -35,10 +36,12 @@ type worker struct {
 	// What follows is used by the worker's own thread only.
 	plugs   map[uint64]*plug // by token
 	ready   []ready
-	batch   frame.Batch // what ReadBatch fills
-	tx      frame.Batch // what transmit is given
-	now     uint32      // second of the switch's life
-	guardAt int64       // time of the present batch for storm guards; 0: not read yet
+	batch   frame.Batch  // what ReadBatch fills
+	tx      frame.Batch  // what transmit is given
+	one     [1]frame.Ref // what alone consists of
+	alone   train        // a frame that is looked at by itself
+	now     uint32       // second of the switch's life
+	guardAt int64        // time of the present batch for storm guards; 0: not read yet
 	top     *topology
 	out     []outbox // by port number; empty between batches
 	dirty   []*outbox
@@ -56,7 +59,9 @@ type worker struct {
 type plug struct {
 	port   *Port
 	link   link.Link
-	worker *worker // static
+	worker *worker   // static
+	token  uint64    // static
+	main   link.Link // static: of a queue, the Link that it belongs to; else nil
 
 	unread bool    // is in worker.unread
 	ended  bool    // will yield nothing new: is read to its end
@@ -76,7 +81,8 @@ func newWorker(s *Switch) (*worker, error) {
 		poller: p,
 		done:   make(chan struct{}),
 		plugs:  map[uint64]*plug{},
-		batch:  frame.Batch{Buf: make([]byte, bufSize), Refs: make([]frame.Ref, 0, 4096)},
+		buf:    make([]byte, bufSize),
+		batch:  frame.Batch{Refs: make([]frame.Ref, 0, 4096)},
 		top:    &topology{},
 		floods: map[frame.VID][]*view{},
 	}, nil
@@ -104,7 +110,7 @@ func (w *worker) run() {
 				pl.port.writable()
 			}
 			if r.urgent {
-				w.detach(pl.port, pl.link, errUrgent)
+				w.fail(pl, errUrgent)
 				continue
 			}
 			if r.readable {
@@ -147,17 +153,18 @@ func (w *worker) readOn(pl *plug) {
 // receive takes what a link has, once. If there may be more, it goes on in the
 // next round, after the others.
 func (w *worker) receive(pl *plug) {
-	if len(pl.behind) > 0 || w.plugs[pl.port.token] != pl {
+	if len(pl.behind) > 0 || w.plugs[pl.token] != pl {
 		return // held: release goes on
 	}
 	w.batch.Reset()
+	w.batch.Buf = w.buf
 	err := pl.link.ReadBatch(&w.batch)
-	if len(w.batch.Refs) > 0 || w.batch.Runts > 0 {
+	if len(w.batch.Refs)+w.batch.Runts+w.batch.Bad > 0 {
 		w.forward(pl.port, &w.batch)
 	}
 	if err != nil {
 		w.behind = w.behind[:0]
-		w.detach(pl.port, pl.link, err)
+		w.fail(pl, err)
 		return
 	}
 	if len(w.behind) > 0 {
@@ -197,12 +204,14 @@ func (w *worker) work() {
 
 // attach takes a link into care. Called on the worker's thread.
 func (w *worker) attach(p *Port, l link.Link) {
-	w.plugs[p.token] = &plug{port: p, link: l, worker: w}
+	pl := &plug{port: p, link: l, worker: w, token: p.token}
+	w.plugs[p.token] = pl
 	if err := w.poller.add(l.FD(), p.token); err != nil {
 		w.detach(p, l, err)
 		return
 	}
 	p.writable() // others may have filled it, and the news came too early
+	w.readOn(pl) // and if it has failed already, reading tells
 }
 
 // detach ends the life of p's link l, for the reason err, unless it has ended
@@ -225,12 +234,14 @@ func (w *worker) detach(p *Port, l link.Link, err error) {
 	p.tx.mu.Unlock()
 	p.abandon()
 	p.caughtUp()
-	if e := l.Close(); e != nil {
-		w.sw.log.Debug("close link", "port", p.id, "error", e)
-	}
-	w.sw.fdb.FlushPort(p.id, false)
 	w.ports.Add(-1)
-	p.lost <- err // has room: a port has one link at a time
+	p.detachQueues(func() {
+		if e := l.Close(); e != nil {
+			w.sw.log.Debug("close link", "port", p.id, "error", e)
+		}
+		w.sw.fdb.FlushPort(p.id, false)
+		p.lost <- err // has room: a port has one link at a time
+	})
 }
 
 // stop ends the thread; links must be detached before.

@@ -1,15 +1,28 @@
-// Package tap is where TAP devices as a kind of port, and the host's own side
-// of a network, will live. It has no code yet: it arrives with the issue that
-// adds the kind tap and vnetctl's create and cancel.
+// Package tap is the port kind tap: a network device of the host's, or of a
+// namespace, whose other side is a descriptor that the switch holds.
 //
-// Theory: a TAP is a Link like any other (see switch/link): batches of frames
-// to and from a descriptor that the switch polls. What sets it apart is
-// offload. With a virtio_net_hdr before each frame the kernel hands over TCP
-// segments of up to 64 KiB uncut and with checksums left to do; links that can
-// take them get them whole, and for the others they are cut on the way out.
+// # Theory of operation
 //
-// Its sub-package hostnet will change the host: bridges, TAPs, addresses and
-// routes, as a plan of small steps that each know their undo, written to a
-// journal before the first is taken. Only there are netlink and TAP libraries
-// imported.
+// A TAP is a Link like any other (see switch/link). What sets it apart is
+// offload: with a virtio_net_hdr before each frame the kernel hands over TCP in
+// pieces of up to 64 KiB with the checksum left to do, and takes the same.
+// Towards the switch such frames carry a frame.Offload; towards the device,
+// neighbouring TCP segments become one piece (package offload).
+//
+// A Source holds the device, a Link only a copy of its descriptors. The Link
+// ends when the device cannot carry frames: it is down, or was deleted. The
+// Source then waits for the device to come back, or makes it again, and yields
+// the next Link. A renamed device, one that moves to another namespace and one
+// whose MTU changes keep their Link; the port says what has happened. The news
+// comes from netlink, in the namespace where the device is.
+//
+// What is asked of the device (MTU, address, bridge, owner) is done before the
+// port exists, and undone if some part of it fails. A device that was not made
+// here is never deleted here.
+//
+// # Files
+//
+// kind.go reads a Spec, open_linux.go makes or finds the device, setup_linux.go
+// does what netlink is for, source_linux.go is its life, link_linux.go moves
+// frames. plain_linux.go opens devices without offload, through package water.
 package tap

@@ -19,7 +19,7 @@ import (
 // A file can say what the flags can say.
 func TestEveryFlagIsInTheFile(t *testing.T) {
 	help, _, _ := fail(t, "--help")
-	onlyFlags := map[string]bool{"sock": true, "name": true, "port": true, "port-default": true, "config": true, "check": true, "version": true, "help": true}
+	onlyFlags := map[string]bool{"sock": true, "name": true, "port": true, "tap": true, "port-default": true, "config": true, "check": true, "version": true, "help": true}
 	inFile := map[string]bool{}
 	for _, key := range config.Keys() {
 		inFile[key] = true

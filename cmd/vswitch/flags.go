@@ -12,6 +12,7 @@ import (
 
 	"vnetkit/mgmt/api"
 	"vnetkit/mgmt/config"
+	"vnetkit/switch/link"
 )
 
 // options is the command line.
@@ -21,6 +22,7 @@ type options struct {
 
 	dir       string
 	ports     []string
+	taps      []string // names of TAP devices, which become ports
 	defaults  string
 	mode      fs.FileMode
 	group     int // gid of the directory and its doors; -1: the process's
@@ -55,6 +57,9 @@ func parseFlags(args []string) (options, error) {
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
+	for _, name := range o.taps {
+		o.ports = append(o.ports, link.Spec{Kind: "tap", Addr: name}.String())
+	}
 	if err := o.readConfig(f, args); err != nil {
 		return o, err
 	}
@@ -79,6 +84,7 @@ func (o *options) flags(raw *rawOptions) *pflag.FlagSet {
 	f.StringVarP(&raw.dir, "sock", "s", "", "`DIR`ectory of the switch, or its name")
 	f.StringVar(&raw.name, "name", "", "`NAME` of the switch: its directory's name in the default place (default \"default\")")
 	f.StringArrayVarP(&o.ports, "port", "p", nil, "plug in `SPEC`: kind:address[,key=value]...; may be repeated")
+	f.StringArrayVarP(&o.taps, "tap", "t", nil, "plug in TAP device `NAME`, which is --port tap:NAME; may be repeated")
 	f.StringVar(&o.defaults, "port-default", "", "`KEYS` for ports whose spec does not set them, such as vlan=10,isolated=on")
 	f.StringVarP(&raw.mode, "mode", "m", "0600", "octal `MODE` of the doors; the directory follows it")
 	f.StringVarP(&raw.group, "group", "g", "", "`GROUP` of the directory and the doors")
@@ -157,6 +163,7 @@ func helpText(f *pflag.FlagSet) string {
   vswitch -s /tmp/lab                     in a directory of your choice
   vswitch --port stream:tcp:0.0.0.0:5558  also for QEMUs on other hosts
   vswitch --port stream:unix:/tmp/a,vlan=10 --port stream:unix:/tmp/b,tagged=10+20
+  vswitch -t tap0                         also for this host, by TAP device tap0
   vswitch --config lab.toml               all of it from a file; SIGHUP or vnetctl reload reads it again
 
 Plug QEMU in with

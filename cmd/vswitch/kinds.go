@@ -2,10 +2,14 @@ package main
 
 import (
 	"vnetkit/switch/link"
+	"vnetkit/switch/packet"
 	"vnetkit/switch/plug"
+	"vnetkit/tap"
 )
 
 // kinds lists what can be a port. Help, validation and the API follow from it.
 var kinds = []link.Kind{
 	plug.Stream(),
+	tap.Kind(),
+	packet.Kind(),
 }

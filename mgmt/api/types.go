@@ -77,7 +77,7 @@ type Port struct {
 	Kind   string    `json:"kind"`
 	Spec   string    `json:"spec"`             // what opened it
 	State  string    `json:"state"`            // StateUp, StateDown or StateWaiting
-	Reason string    `json:"reason,omitempty"` // why it waits
+	Reason string    `json:"reason,omitempty"` // why it waits, or a remark on its link
 	Since  time.Time `json:"since"`            // in this state since
 	Peer   *Peer     `json:"peer,omitempty"`   // who is plugged in
 
@@ -109,6 +109,19 @@ type Traffic struct {
 	Drops map[string]uint64 `json:"drops"` // frames by reason, without the zeros
 	Queue int               `json:"queue"` // frames that wait for a slow receiver now
 	MACs  int               `json:"macs"`  // addresses learned here now
+
+	Offload *Offload `json:"offload,omitempty"` // absent: nothing was done and nothing can be left to the link
+}
+
+// Offload is work on frames that go out: what may be left to the link, and what
+// was done for it. What comes in, and Segments less Cut of all receivers, is what
+// goes out and what is dropped.
+type Offload struct {
+	Takes     string `json:"takes"`     // "none", or of csum tso4 tso6 ecn uso
+	Cut       uint64 `json:"cut"`       // super-frames that were cut
+	Segments  uint64 `json:"segments"`  // frames that they became
+	Completed uint64 `json:"completed"` // other frames whose checksum was completed
+	Merged    uint64 `json:"merged"`    // frames that left inside the one before
 }
 
 // Peer is who holds the other end of a port's link, as the kernel vouches for

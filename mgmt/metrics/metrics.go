@@ -90,6 +90,7 @@ var (
 	txBytesDesc  = prometheus.NewDesc("vswitch_port_tx_bytes_total", "Bytes of the frames that went out to the port's link, without check sequences.", portLabels, nil)
 	dropsDesc    = prometheus.NewDesc("vswitch_port_drops_total", "Frames dropped at the port, by reason.", []string{"id", "port", "reason"}, nil)
 	queueDesc    = prometheus.NewDesc("vswitch_port_queue_frames", "Frames that wait for a slow receiver now.", portLabels, nil)
+	offloadDesc  = prometheus.NewDesc("vswitch_port_offload_frames_total", "What was done on frames that went out because the port's link takes them no other way, by work.", []string{"id", "port", "work"}, nil)
 	macsDesc     = prometheus.NewDesc("vswitch_port_macs", "Addresses learned at the port now.", portLabels, nil)
 )
 
@@ -108,7 +109,7 @@ var (
 func descs() []*prometheus.Desc {
 	return []*prometheus.Desc{
 		infoDesc, startDesc, workersDesc, hubDesc, ageingDesc, portsDesc, doorsDesc, capturesDesc, eventsDesc, fdbDesc, fdbCapDesc, unlearnedDesc,
-		portInfoDesc, upDesc, rxFramesDesc, rxBytesDesc, txFramesDesc, txBytesDesc, dropsDesc, queueDesc, macsDesc,
+		portInfoDesc, upDesc, rxFramesDesc, rxBytesDesc, txFramesDesc, txBytesDesc, dropsDesc, queueDesc, offloadDesc, macsDesc,
 		stpDesc, changesDesc, isRootDesc, blockedDesc, rxBPDUsDesc, txBPDUsDesc, badBPDUsDesc, loopDesc,
 	}
 }
@@ -180,6 +181,12 @@ func (c *collector) port(ch chan<- prometheus.Metric, p *vswitch.PortInfo) {
 	ch <- counter(txBytesDesc, p.Tx.Bytes, id, name)
 	ch <- gauge(queueDesc, float64(p.Queue), id, name)
 	ch <- gauge(macsDesc, float64(p.MACs), id, name)
+	for _, o := range []struct {
+		work string
+		n    uint64
+	}{{"cut", p.Offload.Cut}, {"segments", p.Offload.Segments}, {"completed", p.Offload.Completed}, {"merged", p.Offload.Merged}} {
+		ch <- counter(offloadDesc, o.n, id, name, o.work)
+	}
 	ch <- gauge(loopDesc, truth(p.Loop != ""), id, name)
 	if p.Tree.Role != "" {
 		ch <- gauge(blockedDesc, float64(p.Tree.Blocked), id, name)

@@ -24,7 +24,7 @@ func main() {
 }
 
 // subcommands are what the bench starts of itself.
-var subcommands = map[string]func(string) error{"worker": runWorker, "copy": runCopy, "netns": runNetns}
+var subcommands = map[string]func(string) error{"worker": runWorker, "copy": runCopy, "netns": runNetns, "hold": runHold}
 
 type options struct {
 	settings
@@ -169,12 +169,20 @@ func (o *options) selectPeers() ([]*peer, error) {
 	return use, nil
 }
 
+// hostScenarios are not for a quick run, nor for one of some switches only.
+func (o *options) hostScenarios() []*scenario {
+	if o.quick || len(o.peers) > 0 {
+		return nil
+	}
+	return hostScenarios(o.vswitch, o.settings)
+}
+
 func (o *options) selectScenarios(peers []*peer) ([]*scenario, error) {
 	re, err := regexp.Compile(o.filter)
 	if err != nil {
 		return nil, fmt.Errorf("--filter: %w", err)
 	}
-	list := slices.DeleteFunc(allScenarios(peers, o.settings), func(s *scenario) bool { return !re.MatchString(s.name) })
+	list := slices.DeleteFunc(append(allScenarios(peers, o.settings), o.hostScenarios()...), func(s *scenario) bool { return len(s.cells) == 0 || !re.MatchString(s.name) })
 	if len(list) == 0 {
 		return nil, fmt.Errorf("no scenario matches %q (see --list)", o.filter)
 	}

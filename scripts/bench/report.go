@@ -26,6 +26,8 @@ func printReport(w io.Writer, list []*scenario, r *results) {
 			tableScale, []string{"scenario", "case", "what", "median", "min", "max"}, nil},
 		{"Management. x without: frames/s with it : without it, in turns.",
 			tableManage, []string{"scenario", "case", "what", "median", "min", "max"}, nil},
+		{"The host's own network: iperf3 between two namespaces, Gbit/s received.",
+			tableHost, []string{"scenario", "switch", "Gbit/s", "[min-max]", "x bridge", "x vde_switch"}, hostRow},
 	} {
 		rows := [][]string{t.head}
 		for _, s := range list {

@@ -24,6 +24,7 @@ const (
 	tableRTT
 	tableScale
 	tableManage
+	tableHost
 )
 
 // cell is one column of a scenario: a peer, or the same peer in another situation.
@@ -32,6 +33,8 @@ type cell struct {
 	peer *peer
 	plan *plan
 	more func(*outcome, values) // metrics beyond the usual ones
+
+	direct func(*bed) (values, error) // instead of a plan
 }
 
 // settings are the flags that shape scenarios.

@@ -13,12 +13,18 @@ func TestScenariosFitTheirPeers(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
-	for _, s := range allScenarios(peers, settings{dur: time.Second}) {
+	for _, s := range append(allScenarios(peers, settings{dur: time.Second}), hostScenarios("vswitch", settings{dur: time.Second})...) {
 		if seen[s.name] {
 			t.Errorf("%s: twice", s.name)
 		}
 		seen[s.name] = true
 		for _, c := range s.cells {
+			if (c.plan == nil) == (c.direct == nil) {
+				t.Errorf("%s: %s has no plan, or two", s.name, c.name)
+			}
+			if c.plan == nil {
+				continue
+			}
 			for _, j := range c.plan.jobs {
 				if j.Size > 1514+4 && c.name == "vde_switch" || c.name == "copy" && j.Role == "send" && len(j.Dst) != 1 {
 					t.Errorf("%s: %s cannot do it", s.name, c.name)

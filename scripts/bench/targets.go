@@ -30,7 +30,7 @@ func targetTable() []target {
 	middle := func(scenario, cell, metric string) func(*results) float64 {
 		return func(r *results) float64 { return r.sum(scenario, cell, metric).mid }
 	}
-	return []target{
+	return append(hostTargets(), []target{
 		{"64 B, 64 per call: x copy-only limit", 0.80, true, fps("pair/64/64", self, "copy"), "pair/64/64"},
 		{"64 B, 1 per call: x copy-only limit", 0.90, true, fps("pair/64/1", self, "copy"), "pair/64/1"},
 		{"1514 B, 64 per call: x copy-only limit", 1.0, true, fps("pair/1514/64", self, "copy"), "pair/1514/64"},
@@ -74,7 +74,7 @@ func targetTable() []target {
 		{"vnetctl ports of 1000 ports, start to end: ms", 100, false, middle("manage/vnetctl", "1000 ports: ports", mRun), "manage/vnetctl"},
 		{"vnetctl top: CPU %", 2, false, middle("manage/top", "8 ports, 1 M frames/s", mWatch), "manage/top"},
 		{"corrupt or repeated frames, all scenarios", 0, false, damage, ""},
-	}
+	}...)
 }
 
 // damage is over all samples of the switch under test: the others' faults are their own.

@@ -25,13 +25,24 @@ type Batch struct {
 	// more to read at once.
 	More bool
 
-	// Runts counts frames that were too short to have a header and that the
-	// Link skipped while it read this Batch.
-	Runts int
+	// Offloads are what is left to be done with frames, by number; a frame's
+	// Edit says which is its own. Links that read fill it in only with what
+	// package offload has checked.
+	Offloads []Offload
+
+	// Runts counts frames that were too short to have a header, and Bad those
+	// whose offload header was wrong, that the Link skipped while it read this
+	// Batch.
+	Runts, Bad int
+
+	// Merged counts frames that left inside the one before them, and Refused
+	// those that the other side would not have, of those that the Link took
+	// while it wrote this Batch. RefusedBytes is how long the latter are.
+	Merged, Refused, RefusedBytes int
 }
 
 // Ref says where a frame lies in its Batch's Buf and what is to be done with
-// its VLAN tag when it is written.
+// it when it is written.
 type Ref struct {
 	Off, Len uint32
 	Edit     Edit
@@ -43,12 +54,14 @@ func (b *Batch) Frame(r Ref) Frame { return Frame(b.Buf[r.Off : r.Off+r.Len : r.
 // Reset empties b for the next read.
 func (b *Batch) Reset() {
 	b.Refs = b.Refs[:0]
+	b.Offloads = b.Offloads[:0]
 	b.Prefixed, b.More = false, false
-	b.Runts = 0
+	b.Runts, b.Bad, b.Merged, b.Refused, b.RefusedBytes = 0, 0, 0, 0, 0
 }
 
 // Edit is a change to a frame's outer VLAN tag. The zero Edit leaves the frame
-// as it came. The low 16 bits hold tag control information.
+// as it came. The low 16 bits hold tag control information, the next two say
+// what is to be done with it, the others name the frame's Offload.
 type Edit uint32
 
 const (

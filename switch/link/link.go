@@ -70,6 +70,28 @@ type Peered interface {
 	Peer() Peer
 }
 
+// Offloader is implemented by Links that take frames on which work is left to be
+// done. The others are never given any.
+type Offloader interface {
+	// Takes is the work that may be left. It stays the same until Close.
+	Takes() frame.OffloadSet
+}
+
+// Sized is implemented by Links whose far end has an MTU: no frame with more
+// payload, tags not counted, is given to them.
+type Sized interface {
+	MTU() int
+}
+
+// Queued is implemented by Links that bring frames in several places at once. The
+// switch may read them in different threads; frames of one flow must come in one
+// place.
+type Queued interface {
+	// Queues are the other places. Each has its own descriptor. Only FD,
+	// ReadBatch and Close are called, and Close before that of the Link itself.
+	Queues() []Link
+}
+
 // Source yields Links.
 type Source interface {
 	// Accept waits for the next Link. It returns ctx's error when ctx ends and
@@ -105,4 +127,15 @@ type Options struct {
 	// side and will try again, with the reason; and with nil once it could.
 	// It may be nil.
 	Retrying func(error)
+
+	// Lost is called when a Source learns otherwise than by reading or writing
+	// that a Link it yielded is of no more use, with the reason. Changed is
+	// called when something about a Link is not as it was: its MTU, or its far
+	// end, of which remark says what an admin should know. Both may be nil,
+	// and may be called for a Link that has ended.
+	Lost    func(Link, error)
+	Changed func(l Link, remark string)
+
+	// MTU is what the port is set to; 0: nothing.
+	MTU int
 }

@@ -35,7 +35,7 @@ func ParseSpec(s string) (Spec, error) {
 		if !ok || key == "" {
 			return Spec{}, Errorf("parse port %q: %q is not key=value (write a comma in a path twice)", s, f)
 		}
-		if spec.has(key) {
+		if spec.Has(key) {
 			return Spec{}, Errorf("parse port %q: %s is given twice", s, key)
 		}
 		spec.Opts = append(spec.Opts, Opt{key, value})
@@ -53,7 +53,8 @@ func splitCommas(s string) []string {
 	return fields
 }
 
-func (s Spec) has(key string) bool {
+// Has tells whether key is among s's options.
+func (s Spec) Has(key string) bool {
 	return slices.ContainsFunc(s.Opts, func(o Opt) bool { return o.Key == key })
 }
 

@@ -57,13 +57,14 @@ func (r *Ring) Push(b *frame.Batch) int {
 		if r.frames >= r.Limits.Frames || r.bytes+n > r.Limits.Bytes {
 			return i
 		}
-		r.push(b.Frame(ref), ref.Edit, n)
+		r.push(b.Frame(ref), ref.Edit, n, b.Offload(ref))
 	}
 	return len(b.Refs)
 }
 
-// push puts one frame in whose final length is n.
-func (r *Ring) push(f frame.Frame, e frame.Edit, n int) {
+// push puts one frame in whose final length is n. What is left to be done with
+// it stays to be done.
+func (r *Ring) push(f frame.Frame, e frame.Edit, n int, o *frame.Offload) {
 	var c *chunk
 	if last := len(r.chunks) - 1; last >= 0 {
 		c = r.chunks[last]
@@ -79,7 +80,13 @@ func (r *Ring) push(f frame.Frame, e frame.Edit, n int) {
 	buf := binary.BigEndian.AppendUint32(c.batch.Buf, uint32(n))
 	off := len(buf)
 	c.batch.Buf = e.Append(buf, f)
-	c.batch.Refs = append(c.batch.Refs, frame.Ref{Off: uint32(off), Len: uint32(n)})
+	ref := frame.Ref{Off: uint32(off), Len: uint32(n)}
+	if o != nil {
+		// There is room: a chunk holds fewer frames than a Batch can have Offloads.
+		i, _ := c.batch.AddOffload(o.Moved(e.Len(0)))
+		ref.Edit = ref.Edit.WithOffload(i)
+	}
+	c.batch.Refs = append(c.batch.Refs, ref)
 	r.frames++
 	r.bytes += n
 }
@@ -92,7 +99,7 @@ func (r *Ring) Head(b *frame.Batch) {
 		return
 	}
 	c := r.chunks[0]
-	b.Buf, b.Refs, b.Prefixed = c.batch.Buf, c.batch.Refs[c.taken:], true
+	b.Buf, b.Refs, b.Offloads, b.Prefixed = c.batch.Buf, c.batch.Refs[c.taken:], c.batch.Offloads, true
 }
 
 // Pop takes the first n frames of Head out and returns their bytes.

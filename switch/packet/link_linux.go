@@ -1,0 +1,265 @@
+package packet
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"vnetkit/switch/frame"
+	"vnetkit/switch/link"
+	"vnetkit/switch/offload"
+)
+
+const (
+	batchLen = 64 // frames of one system call
+
+	// A place holds a virtio_net_hdr, room for a tag that is put back, and the
+	// largest super-frame. It is no power of two: the beginnings of all places
+	// must not fall into the same lines of a cache.
+	placeSize = 66<<10 + 192
+	tagRoom   = frame.TagLen
+
+	auxLen = 48 // a control message with a tpacket_auxdata: 16 + 20, aligned, and more
+)
+
+// mmsghdr is the kernel's struct mmsghdr.
+type mmsghdr struct {
+	hdr unix.Msghdr
+	n   uint32
+	_   [4]byte
+}
+
+// packetLink is a Link on an interface.
+type packetLink struct {
+	fd     int
+	index  int
+	name   string
+	src    *source
+	mtu    atomic.Int64
+	failed atomic.Pointer[error] // set by the source before it says that the link is lost
+
+	rx struct { // owned by the reader
+		places []byte
+		iov    [batchLen][2]unix.Iovec
+		msgs   [batchLen]mmsghdr
+		aux    [batchLen][auxLen]byte
+	}
+	tx struct { // owned by the writer
+		heads [batchLen][offload.HeaderLen + 32]byte
+		iov   [batchLen][2]unix.Iovec
+		msgs  [batchLen]mmsghdr
+	}
+}
+
+var (
+	_ link.Link      = (*packetLink)(nil)
+	_ link.Peered    = (*packetLink)(nil)
+	_ link.Offloader = (*packetLink)(nil)
+	_ link.Sized     = (*packetLink)(nil)
+)
+
+func newLink(fd int, ifc *net.Interface, s *source) *packetLink {
+	l := &packetLink{fd: fd, index: ifc.Index, name: ifc.Name, src: s}
+	l.mtu.Store(int64(ifc.MTU))
+	l.rx.places = make([]byte, batchLen*placeSize)
+	for i := range l.rx.msgs {
+		place := l.rx.places[i*placeSize:]
+		iov := &l.rx.iov[i]
+		iov[0].Base = &place[0]
+		iov[0].SetLen(offload.HeaderLen)
+		iov[1].Base = &place[offload.HeaderLen+tagRoom]
+		iov[1].SetLen(placeSize - offload.HeaderLen - tagRoom)
+		h := &l.rx.msgs[i].hdr
+		h.Iov = &iov[0]
+		h.SetIovlen(2)
+		h.Control = &l.rx.aux[i][0]
+	}
+	for i := range l.tx.msgs {
+		h := &l.tx.msgs[i].hdr
+		h.Iov = &l.tx.iov[i][0]
+		h.SetIovlen(2)
+	}
+	return l
+}
+
+// FD implements link.Link.
+func (l *packetLink) FD() int { return l.fd }
+
+// Peer implements link.Peered.
+func (l *packetLink) Peer() link.Peer { return link.Peer{UID: -1, Addr: "interface " + l.name} }
+
+// Takes implements link.Offloader. What the interface itself cannot do, its
+// kernel does.
+func (l *packetLink) Takes() frame.OffloadSet {
+	return frame.CanCsum | frame.CanTCP4 | frame.CanTCP6 | frame.CanECN | frame.CanUDP
+}
+
+// MTU implements link.Sized.
+func (l *packetLink) MTU() int { return int(l.mtu.Load()) }
+
+// Close implements link.Link.
+func (l *packetLink) Close() error {
+	l.src.forget(l)
+	return unix.Close(l.fd)
+}
+
+// ReadBatch implements link.Link. The frames lie in the Link's own memory.
+func (l *packetLink) ReadBatch(b *frame.Batch) error {
+	if err := l.failed.Load(); err != nil {
+		return *err
+	}
+	for i := range l.rx.msgs {
+		l.rx.msgs[i].hdr.SetControllen(auxLen)
+	}
+	n, errno := mmsg(unix.SYS_RECVMMSG, l.fd, &l.rx.msgs, batchLen)
+	switch errno {
+	case 0:
+	case unix.EAGAIN:
+		return nil
+	default:
+		return l.failure("read", errno)
+	}
+	b.Buf = l.rx.places
+	b.More = n == batchLen
+	for i := range n {
+		l.take(b, i)
+	}
+	return nil
+}
+
+// take appends to b the frame that was received into place i.
+func (l *packetLink) take(b *frame.Batch, i int) {
+	m := &l.rx.msgs[i]
+	at, n := i*placeSize+offload.HeaderLen+tagRoom, int(m.n)-offload.HeaderLen
+	if n < frame.HeaderLen {
+		b.Runts++
+		return
+	}
+	moved := 0
+	if typ, tci, ok := tag(l.rx.aux[i][:m.hdr.Controllen]); ok {
+		moved = tagRoom
+		at, n = at-tagRoom, n+tagRoom
+		f := b.Buf[at : at+n]
+		copy(f[:12], f[tagRoom:])
+		binary.BigEndian.PutUint16(f[12:], typ)
+		binary.BigEndian.PutUint16(f[14:], tci)
+	}
+	r := frame.Ref{Off: uint32(at), Len: uint32(n)}
+	head := b.Buf[i*placeSize:][:offload.HeaderLen]
+	if moved > 0 {
+		shift(head, moved)
+	}
+	o, err := offload.Parse(head, b.Frame(r))
+	if err != nil || m.hdr.Flags&unix.MSG_TRUNC != 0 {
+		b.Bad++
+		return
+	}
+	if o != (frame.Offload{}) {
+		no, _ := b.AddOffload(o) // there is room: a batch is short
+		r.Edit = r.Edit.WithOffload(no)
+	}
+	b.Refs = append(b.Refs, r)
+}
+
+// shift makes a header's checksum start right for a frame that has become n
+// bytes longer.
+func shift(head []byte, n int) {
+	if head[0] != 0 {
+		binary.NativeEndian.PutUint16(head[6:], binary.NativeEndian.Uint16(head[6:])+uint16(n))
+	}
+}
+
+// tag finds the tag that the kernel took off a frame, in the control messages
+// that came with it (struct tpacket_auxdata).
+func tag(aux []byte) (typ, tci uint16, ok bool) {
+	const (
+		head    = 16 // of a control message: length, level, type
+		hasTag  = 1 << 4
+		hasType = 1 << 6
+	)
+	if len(aux) < head+20 || binary.NativeEndian.Uint32(aux[8:]) != unix.SOL_PACKET || binary.NativeEndian.Uint32(aux[12:]) != unix.PACKET_AUXDATA {
+		return 0, 0, false
+	}
+	aux = aux[head:]
+	status := binary.NativeEndian.Uint32(aux)
+	if status&hasTag == 0 {
+		return 0, 0, false
+	}
+	typ = frame.TypeVLAN
+	if status&hasType != 0 {
+		typ = binary.NativeEndian.Uint16(aux[18:])
+	}
+	return typ, binary.NativeEndian.Uint16(aux[16:]), true
+}
+
+// WriteBatch implements link.Link.
+func (l *packetLink) WriteBatch(b *frame.Batch) (int, error) {
+	for done := 0; done < len(b.Refs); {
+		some := min(len(b.Refs)-done, batchLen)
+		for i, r := range b.Refs[done : done+some] {
+			l.fill(i, b, r)
+		}
+		n, errno := mmsg(unix.SYS_SENDMMSG, l.fd, &l.tx.msgs, some)
+		switch {
+		case errno == 0:
+			done += n
+			continue
+		case errno == unix.EAGAIN:
+			return done, link.ErrFull
+		case errno == unix.ENXIO || errno == unix.ENETDOWN || errno == unix.ENODEV:
+			return done, l.failure("write", errno)
+		}
+		// Too long, or no room in the interface's queue: this one is lost.
+		r := b.Refs[done]
+		b.Refused++
+		b.RefusedBytes += r.Edit.Len(int(r.Len))
+		done++
+	}
+	return len(b.Refs), nil
+}
+
+// fill prepares message i: a header, what of the frame is not as in the batch,
+// and the rest of it.
+func (l *packetLink) fill(i int, b *frame.Batch, r frame.Ref) {
+	f, head := b.Frame(r), l.tx.heads[i][:offload.HeaderLen]
+	clear(head)
+	if o := b.Offload(r); o != nil {
+		offload.Put(head, *o, r.Edit.Len(0))
+	}
+	head, skip := r.Edit.Head(head, f)
+	if skip == 0 { // the kernel wants a whole Ethernet header in one piece
+		head, skip = append(head, f[:frame.HeaderLen]...), frame.HeaderLen
+	}
+	iov := &l.tx.iov[i]
+	iov[0].Base = unsafe.SliceData(head)
+	iov[0].SetLen(len(head))
+	iov[1].Base = unsafe.SliceData(f[skip:])
+	iov[1].SetLen(len(f) - skip)
+}
+
+// failure says why a call on the socket failed.
+func (l *packetLink) failure(verb string, errno unix.Errno) error {
+	err := error(errno)
+	switch errno {
+	case unix.ENETDOWN:
+		err = fmt.Errorf("the interface is down: ip link set %s up", l.name)
+	case unix.ENXIO, unix.ENODEV:
+		err = errors.New("the interface is gone")
+	}
+	return fmt.Errorf("%s packet %s: %w", verb, l.name, err)
+}
+
+// mmsg sends or receives n messages and never waits.
+func mmsg(trap uintptr, fd int, msgs *[batchLen]mmsghdr, n int) (int, unix.Errno) {
+	for {
+		r, _, errno := unix.RawSyscall6(trap, uintptr(fd), uintptr(unsafe.Pointer(msgs)), uintptr(n), unix.MSG_DONTWAIT, 0, 0)
+		if errno != unix.EINTR {
+			return int(r), errno
+		}
+	}
+}
