@@ -61,7 +61,7 @@ func (s *Switch) openSpec(ctx context.Context, text string) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.src, err = kind.Open(ctx, rest, link.Options{Retrying: d.retrying})
+	d.src, err = kind.Open(ctx, rest, link.Options{Retrying: d.retrying, Refused: d.refused})
 	if err != nil {
 		return nil, openError(text, err)
 	}
@@ -119,6 +119,7 @@ func (c *change) addDoor(d *door) (*Added, error) {
 			return nil, err
 		}
 		d.port = p
+		_, p.vacancy = d.src.(link.Vacancy)
 		info := p.info()
 		added.Port = &info
 	} else {
@@ -166,6 +167,12 @@ func (d *door) run(ctx context.Context) {
 				d.retrying(err)
 			}
 			return
+		}
+		if c, ok := l.(link.Claimant); ok {
+			if err := d.admitClaimant(c); err != nil {
+				d.refused(err)
+			}
+			continue
 		}
 		if d.src.Listening() && d.port != nil && !d.take(ctx.Done(), time.After(patience)) {
 			_ = l.Close()
@@ -226,11 +233,20 @@ func (d *door) tend(p *Port) {
 	defer d.sw.tending.Done()
 	reason := reasonText(<-p.lost)
 	d.sw.unplugged(p, reason)
+	if p.taken || p != p.whole {
+		d.leave(p, reason)
+		return
+	}
 	if d.port == nil {
 		d.sw.drop(p, reason)
 		return
 	}
 	<-d.taken
+}
+
+// refused notes that a client was not let in.
+func (d *door) refused(err error) {
+	d.sw.log.Warn("client refused", "spec", d.own, "error", err)
 }
 
 // drop takes a port without a link out of the switch.
@@ -280,7 +296,7 @@ func (c *change) remove(ref string) error {
 	}
 	if p != nil {
 		c.dropPort(p, errRemoved.Error())
-		c.later = append(c.later, func() { s.unplug(p, errRemoved) })
+		c.later = append(c.later, func() { s.unplugAll(p, errRemoved) })
 	}
 	if i >= 0 {
 		d := s.doors[i]
@@ -318,6 +334,8 @@ var commonKeys = map[string]func(*PortConfig, string) error{
 	"mirror":      func(c *PortConfig, v string) (err error) { c.Mirror, err = ParseMirror(v); return },
 	"transparent": func(c *PortConfig, v string) (err error) { c.Transparent, err = onOff(v); return },
 	"isolated":    func(c *PortConfig, v string) (err error) { c.Isolated, err = onOff(v); return },
+	"allowuser":   func(c *PortConfig, v string) (err error) { c.User, err = ParseUser(v); return },
+	"allowgroup":  func(c *PortConfig, v string) (err error) { c.Group, err = ParseGroup(v); return },
 	"down":        func(c *PortConfig, v string) (err error) { c.Down, err = onOff(v); return },
 }
 

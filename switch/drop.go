@@ -11,6 +11,7 @@ type DropReason uint8
 // at the port where it would have gone out.
 const (
 	DropRunt DropReason = iota
+	DropGiant
 	DropPortDown
 	DropMirrorPort
 	DropBadSource
@@ -30,6 +31,7 @@ const (
 
 var dropReasons = [numDropReasons]struct{ name, sentence string }{
 	DropRunt:         {"runt", "shorter than an Ethernet header"},
+	DropGiant:        {"giant", "longer than any frame a VM can send (69,632 bytes)"},
 	DropPortDown:     {"port-down", "the port it came in on is set down"},
 	DropMirrorPort:   {"mirror-port", "the port it came in on only shows mirrored frames"},
 	DropBadSource:    {"bad-source", "its source address is a group address or zero"},

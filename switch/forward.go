@@ -32,13 +32,14 @@ func (w *worker) forward(p *Port, b *frame.Batch) {
 	if top != w.top {
 		w.useTopology(top)
 	}
+	p = p.whole
 	in := top.get(p.id)
 	if in == nil || in.port != p {
 		return // removed, and this is the last batch
 	}
 	var bytes uint64
 	var drops [numDropReasons]uint64
-	drops[DropRunt] = uint64(b.Runts)
+	drops[DropRunt], drops[DropGiant] = uint64(b.Runts), uint64(b.Giants)
 	// Trains and verdicts go by pointer: passing them by value costs a stall
 	// of the processor's store buffer each time, a third of all in traffic of
 	// many flows.
@@ -67,7 +68,7 @@ func (w *worker) forward(p *Port, b *frame.Batch) {
 		}
 		p.note(b, t.refs, DirIn, v.reason)
 	}
-	p.countIn(uint64(len(b.Refs)+b.Runts), bytes, &drops)
+	p.countIn(uint64(len(b.Refs)+b.Runts+b.Giants), bytes, &drops)
 	w.send(b)
 }
 

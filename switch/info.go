@@ -17,6 +17,9 @@ const (
 	StateWaiting State = "waiting" // has no link (yet, or any more)
 )
 
+// Peer is who is on the other end of a link.
+type Peer = link.Peer
+
 // Count counts frames and the bytes in them.
 type Count struct{ Frames, Bytes uint64 }
 
@@ -30,10 +33,12 @@ type PortInfo struct {
 	Reason string    // why it waits; "" otherwise
 	Since  time.Time // in this State since
 	Peer   link.Peer // who is plugged in; UID -1 when nobody or unknown
-	Rx, Tx Count     // frames that came in from, and went out to, the link
-	Drops  [numDropReasons]uint64
-	Queue  int // frames that wait for a slow receiver now
-	MACs   int // addresses learned here
+	// Endpoints are the links that are plugged in, oldest first.
+	Endpoints []EndpointInfo
+	Rx, Tx    Count // frames that came in from, and went out to, the link
+	Drops     [numDropReasons]uint64
+	Queue     int // frames that wait for a slow receiver now
+	MACs      int // addresses learned here
 }
 
 // DoorInfo is a place where clients can plug in.
@@ -49,6 +54,7 @@ type Info struct {
 	Ports     int
 	Ageing    time.Duration
 	Hub       bool
+	MaxPort   int        // highest port number
 	Default   PortConfig // settings of ports whose spec says nothing
 	Workers   int
 	FDBSize   int // entries in the forwarding table

@@ -17,7 +17,12 @@ type Port struct {
 	kind string
 	spec string
 	door string     // name of the door that made it; "": it was added
+	from *door      // the same; nil: it was added
 	lost chan error // receives why a link ended; one at a time
+	// whole is the port that this is an endpoint of: itself, unless it is one
+	// beyond the first.
+	whole   *Port
+	vacancy bool // clients of doors of its kind may ask for it
 
 	// Guarded by Switch.mu.
 	cfg      PortConfig
@@ -26,6 +31,9 @@ type Port struct {
 	reason   string // why there is no link
 	since    time.Time
 	removed  bool
+	taken    bool    // a client has its seat; only of ports with claims
+	more     []*Port // endpoints beyond the first
+	endpoint int     // number of the present link
 
 	// Set before a link is attached, static while it is.
 	worker *worker
@@ -34,9 +42,22 @@ type Port struct {
 	// Owned by the worker that reads the link, read by anyone.
 	rxFrames, rxBytes atomic.Uint64
 
+	shared atomic.Pointer[[]*Port] // endpoints that have a link; nil: p is the only one
+
 	taps  atomic.Pointer[[]*Capture] // who captures frames here; nil: nobody
 	drops [numDropReasons]atomic.Uint64
 	tx    egress
+}
+
+// newPort makes a port that nobody sees yet.
+func newPort(s *Switch, id int, kind, spec string) *Port {
+	p := &Port{
+		sw: s, id: id, kind: kind, spec: spec,
+		peer: link.Peer{UID: -1}, since: time.Now(), lost: make(chan error, 1),
+	}
+	p.whole = p
+	p.tx.ring.Limits = defaultRing
+	return p
 }
 
 // countIn adds one batch to the port's counters.
@@ -65,7 +86,7 @@ func (p *Port) state() State {
 	switch {
 	case p.cfg.Down:
 		return StateDown
-	case !p.attached:
+	case len(p.endpoints()) == 0:
 		return StateWaiting
 	}
 	return StateUp
@@ -91,7 +112,24 @@ func (p *Port) info() PortInfo {
 	for r := range p.drops {
 		i.Drops[r] = p.drops[r].Load()
 	}
+	i.Endpoints = p.endpointInfos()
+	for _, e := range p.more {
+		i.add(e)
+	}
 	return i
+}
+
+// add makes an endpoint's counts part of its port's.
+func (i *PortInfo) add(e *Port) {
+	i.Tx.Frames += e.tx.frames.Load()
+	i.Tx.Bytes += e.tx.bytes.Load()
+	i.Queue += int(e.tx.len.Load())
+	for r := range e.drops {
+		i.Drops[r] += e.drops[r].Load()
+	}
+	if e.attached && i.Peer.UID < 0 && i.Peer.PID == 0 {
+		i.Peer = e.peer
+	}
 }
 
 // view is p as the data path is to see it. Called with Switch.mu held.
@@ -105,7 +143,7 @@ func (p *Port) view() *view {
 		transparent: p.cfg.Transparent,
 		isolated:    p.cfg.Isolated,
 		down:        p.cfg.Down,
-		up:          p.attached && !p.cfg.Down,
+		up:          len(p.endpoints()) > 0 && !p.cfg.Down,
 		mtu:         p.cfg.MTU,
 		monitor:     len(p.cfg.Mirror) > 0,
 	}

@@ -40,6 +40,15 @@ type egress struct {
 // wait already, or drops them. It does not wait and keeps nothing of b. It
 // returns false if the link is full now.
 func (p *Port) transmit(b *frame.Batch, bytes uint64) bool {
+	if list := p.shared.Load(); list != nil {
+		p.transmitAll(b, bytes, *list)
+		return true
+	}
+	return p.transmitOne(b, bytes)
+}
+
+// transmitOne is transmit to one endpoint.
+func (p *Port) transmitOne(b *frame.Batch, bytes uint64) bool {
 	t := &p.tx
 	if !t.mu.TryLock() {
 		p.queue(b, 0)

@@ -151,7 +151,7 @@ func (w *worker) receive(pl *plug) {
 	}
 	w.batch.Reset()
 	err := pl.link.ReadBatch(&w.batch)
-	if len(w.batch.Refs) > 0 || w.batch.Runts > 0 {
+	if len(w.batch.Refs) > 0 || w.batch.Runts+w.batch.Giants > 0 {
 		w.forward(pl.port, &w.batch)
 	}
 	if err != nil {
@@ -200,6 +200,12 @@ func (w *worker) attach(p *Port, l link.Link) {
 	if err := w.poller.add(l.FD(), p.token); err != nil {
 		w.detach(p, l, err)
 		return
+	}
+	if c, ok := l.(link.Controlled); ok {
+		if err := w.poller.addControl(c.ControlFD(), p.token); err != nil {
+			w.detach(p, l, err)
+			return
+		}
 	}
 	p.writable() // others may have filled it, and the news came too early
 }

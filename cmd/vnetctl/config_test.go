@@ -23,7 +23,7 @@ func configSwitch(t *testing.T, text string) (s *mgmttest.Switch, path string) {
 	path = filepath.Join(s.Dir, "lab.toml")
 	writeConfig(t, s, path, text)
 	m.Switch, m.File = s.Switch, path
-	m.Own = link.Spec{Kind: "stream", Addr: "unix:" + filepath.Join(s.Dir, "stream")}
+	m.Own = []link.Spec{{Kind: "stream", Addr: "unix:" + filepath.Join(s.Dir, "stream")}}
 	m.Load = func() (*config.Config, error) { return config.Load(path, config.Known{Kinds: m.Kinds}) }
 	if _, err := m.Reload(t.Context()); err != nil {
 		t.Fatal(err)

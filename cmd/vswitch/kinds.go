@@ -8,4 +8,5 @@ import (
 // kinds lists what can be a port. Help, validation and the API follow from it.
 var kinds = []link.Kind{
 	plug.Stream(),
+	plug.VDE(),
 }

@@ -82,7 +82,23 @@ type Port struct {
 	MACLimit    int    `json:"mac_limit"` // most addresses learned here; 0: no limit of its own
 	Mirror      string `json:"mirror"`    // "none", or "vm1:in+vm2:both": shows what these ports carry
 
+	AllowUser  string `json:"allow_user,omitempty"`  // uid that may claim this port; absent: anybody,
+	AllowGroup string `json:"allow_group,omitempty"` // or gid whose members may
+
+	// Endpoints are the clients that share the port, if there are several; what
+	// leaves by it is sent to each of them.
+	Endpoints []Endpoint `json:"endpoints,omitempty"`
+
 	Traffic
+}
+
+// Endpoint is one of several clients at a port.
+type Endpoint struct {
+	ID    int       `json:"id"` // tells those of one port apart
+	Peer  Peer      `json:"peer"`
+	Since time.Time `json:"since"`
+	Tx    Count     `json:"tx"`    // went out to it
+	Queue int       `json:"queue"` // frames that wait for it now
 }
 
 // Traffic is what a port counts.
@@ -102,6 +118,8 @@ type Peer struct {
 	User    string `json:"user,omitempty"` // name of UID, or its number
 	Command string `json:"command,omitempty"`
 	Address string `json:"address,omitempty"`
+	// Description is what the client says of itself; nobody vouches for it.
+	Description string `json:"description,omitempty"`
 }
 
 // Ports answers GET /v1/ports, by number.
@@ -132,6 +150,8 @@ type PortChange struct {
 	MTU         *int    `json:"mtu,omitempty"`
 	MACLimit    *int    `json:"mac_limit,omitempty"`
 	Mirror      *string `json:"mirror,omitempty"`
+	AllowUser   *string `json:"allow_user,omitempty"`  // a user's name or number, or "any"
+	AllowGroup  *string `json:"allow_group,omitempty"` // a group's name or number, or "any"
 }
 
 // FDBEntry is an address that the switch knows.

@@ -149,5 +149,7 @@ var portKeyTypes = map[string]portKey{
 	"down":        {typ: truth, want: "true or false"},
 	"mtu":         {typ: number, want: fmt.Sprintf("a number from %d to %d", vswitch.MinMTU, frame.MaxMTU)},
 	"maclimit":    {typ: number, want: fmt.Sprintf("a number from 0 (none) to %d", vswitch.MaxFDBSize)},
+	"allowuser":   {typ: text, want: `"any" or a user's name or number`},
+	"allowgroup":  {typ: text, want: `"any" or a group's name or number`},
 	"mirror":      {typ: text, list: '+', want: `"none", "all" or ports such as ["vm1:in", "vm2"]`},
 }

@@ -130,6 +130,10 @@ func portConfig(s Settings) vswitch.PortConfig {
 			out.MACLimit = cfg.MACLimit
 		case "mirror":
 			out.Mirror = cfg.Mirror
+		case "allowuser":
+			out.User = cfg.User
+		case "allowgroup":
+			out.Group = cfg.Group
 		}
 	}
 	return out
@@ -160,7 +164,20 @@ func portChange(old, wanted Settings) vswitch.PortChange {
 			ch.MACLimit = &cfg.MACLimit
 		case "mirror":
 			ch.Mirror = &cfg.Mirror
+		case "allowuser":
+			ch.User = orAnybody(cfg.User)
+		case "allowgroup":
+			ch.Group = orAnybody(cfg.Group)
 		}
 	}
 	return ch
+}
+
+// orAnybody is a User or Group as a change wants it.
+func orAnybody(id *int) *int {
+	if id == nil {
+		anybody := vswitch.Anybody
+		return &anybody
+	}
+	return id
 }

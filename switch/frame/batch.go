@@ -26,8 +26,9 @@ type Batch struct {
 	More bool
 
 	// Runts counts frames that were too short to have a header and that the
-	// Link skipped while it read this Batch.
-	Runts int
+	// Link skipped while it read this Batch; Giants those that were longer
+	// than MaxLen.
+	Runts, Giants int
 }
 
 // Ref says where a frame lies in its Batch's Buf and what is to be done with
@@ -44,7 +45,7 @@ func (b *Batch) Frame(r Ref) Frame { return Frame(b.Buf[r.Off : r.Off+r.Len : r.
 func (b *Batch) Reset() {
 	b.Refs = b.Refs[:0]
 	b.Prefixed, b.More = false, false
-	b.Runts = 0
+	b.Runts, b.Giants = 0, 0
 }
 
 // Edit is a change to a frame's outer VLAN tag. The zero Edit leaves the frame

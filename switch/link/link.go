@@ -63,6 +63,9 @@ type Peer struct {
 	PID  int    // 0: unknown
 	UID  int    // -1: unknown
 	Addr string // network address or path, for humans
+	// Description is what the other end says of itself. Nobody vouches for it;
+	// it is printable.
+	Description string
 }
 
 // Peered is implemented by Links that know who is on the other end.
@@ -105,4 +108,8 @@ type Options struct {
 	// side and will try again, with the reason; and with nil once it could.
 	// It may be nil.
 	Retrying func(error)
+
+	// Refused is called when a client could not be let in, with the reason. It
+	// may be nil.
+	Refused func(error)
 }
