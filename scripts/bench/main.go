@@ -24,7 +24,7 @@ func main() {
 }
 
 // subcommands are what the bench starts of itself.
-var subcommands = map[string]func(string) error{"worker": runWorker, "copy": runCopy, "netns": runNetns}
+var subcommands = map[string]func(string) error{"worker": runWorker, "copy": runCopy, "dgramcopy": runDgramCopy, "netns": runNetns}
 
 type options struct {
 	settings

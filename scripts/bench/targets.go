@@ -30,7 +30,7 @@ func targetTable() []target {
 	middle := func(scenario, cell, metric string) func(*results) float64 {
 		return func(r *results) float64 { return r.sum(scenario, cell, metric).mid }
 	}
-	return []target{
+	return append(vdeTargets(), []target{
 		{"64 B, 64 per call: x copy-only limit", 0.80, true, fps("pair/64/64", self, "copy"), "pair/64/64"},
 		{"64 B, 1 per call: x copy-only limit", 0.90, true, fps("pair/64/1", self, "copy"), "pair/64/1"},
 		{"1514 B, 64 per call: x copy-only limit", 1.0, true, fps("pair/1514/64", self, "copy"), "pair/1514/64"},
@@ -55,7 +55,7 @@ func targetTable() []target {
 		{"1,000,000 source MACs: others' frames/s x same flood from 1 MAC", 0.90, true, fps("macflood", "flood, 1000000 MACs", "flood, 1 MAC"), "macflood"},
 		{"1,000,000 source MACs: others' frames that strayed (address lost)", 0, false, largest("macflood", "flood, 1000000 MACs", mOther), "macflood"},
 		{"corrupt or repeated frames, all scenarios", 0, false, damage, ""},
-	}
+	}...)
 }
 
 // damage is over all samples of the switch under test: the others' faults are their own.
