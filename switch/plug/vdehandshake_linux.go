@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -22,7 +24,7 @@ const (
 	vdePatience = 2 * time.Second
 	// vdeRestTime is how long a request that came in pieces, and is complete,
 	// may be followed by more of its description.
-	vdeRestTime = 20 * time.Millisecond
+	vdeRestTime = 250 * time.Millisecond
 )
 
 // errJustLooking says that who connected left without a word, as programs do
@@ -113,9 +115,10 @@ func connectVDE(r vdeRequest, peer link.Peer) (fd int, err error) {
 	if err != nil {
 		return -1, fmt.Errorf("make socket for client: %w", err)
 	}
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: name}); err != nil {
+	// Not unix.Connect: it refuses an abstract name of full length.
+	if err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: name}); err != nil {
 		unix.Close(fd)
-		return -1, fmt.Errorf("connect to client's socket %q: %w%s", r.path, err, connectHint(err))
+		return -1, fmt.Errorf("connect to client's socket %q: %w%s", strings.TrimRight(r.path, "\x00"), err, connectHint(err))
 	}
 	return fd, nil
 }
