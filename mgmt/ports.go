@@ -192,10 +192,10 @@ func (s *Server) peer(p vswitch.Peer) api.Peer {
 	return out
 }
 
-// account is who may use a port; "": anybody.
+// account is who may use a port, as vswitch.ParseUser reads it.
 func account(id *int) string {
 	if id == nil {
-		return ""
+		return "any"
 	}
 	return strconv.Itoa(*id)
 }

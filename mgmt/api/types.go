@@ -82,8 +82,8 @@ type Port struct {
 	MACLimit    int    `json:"mac_limit"` // most addresses learned here; 0: no limit of its own
 	Mirror      string `json:"mirror"`    // "none", or "vm1:in+vm2:both": shows what these ports carry
 
-	AllowUser  string `json:"allow_user,omitempty"`  // uid that may claim this port; absent: anybody,
-	AllowGroup string `json:"allow_group,omitempty"` // or gid whose members may
+	AllowUser  string `json:"allow_user"`  // who may claim the port: "any", or a uid
+	AllowGroup string `json:"allow_group"` // and the members of: "any", or a gid
 
 	// Endpoints are the clients that share the port, if there are several; what
 	// leaves by it is sent to each of them.

@@ -176,7 +176,7 @@ func requests(dir string) []request {
 		{"PATCH", "/v1/switch", `{"ageing_seconds":60,"hub":false}`},
 		{"POST", "/v1/ports", `{"spec":"stream:unix:` + sock + `,connect=on,name=far"}`},
 		{"POST", "/v1/ports", `{"spec":"stream:unix:` + sock + `2"}`},
-		{"PATCH", "/v1/ports/far", `{"name":"way","pvid":3,"tagged":"4-5","transparent":false,"isolated":true,"down":true,"mtu":1500,"mac_limit":7,"mirror":"1:in"}`},
+		{"PATCH", "/v1/ports/far", `{"name":"way","pvid":3,"tagged":"4-5","transparent":false,"isolated":true,"down":true,"mtu":1500,"mac_limit":7,"mirror":"1:in","allow_user":"root","allow_group":"any"}`},
 		{"GET", "/v1/ports", ""}, {"GET", "/v1/ports/1", ""}, {"GET", "/v1/ports/way", ""},
 		{"POST", "/v1/fdb", `{"mac":"02:00:00:00:00:aa","port":"1"}`},
 		{"GET", "/v1/fdb?port=1&vlan=1&mac=02:00:00:00:00:aa&static=true", ""}, {"GET", "/v1/fdb", ""},
