@@ -18,6 +18,11 @@ func vdeScenarios(peers []*peer, s settings) []*scenario {
 				cells: cells(peers, &plan{jobs: pairJobs(1, size, batch), dur: s.dur})})
 		}
 	}
+	for _, p := range peers {
+		if p.managed {
+			list = append(list, stuckScenario(p, s, "vdestuck/paced", 20_000))
+		}
+	}
 	return append(list,
 		&scenario{name: "vdeflood8/64/64", reps: atMost(3), cells: cells(peers, &plan{jobs: floodJobs(8, 64, 64), dur: s.dur})},
 		&scenario{name: "vdertt/64", table: tableRTT, reps: s.twice(), cells: cells(peers, &plan{jobs: rttJobs(64), dur: s.dur})})

@@ -297,6 +297,42 @@ func TestVDEPlugShared(t *testing.T) {
 	c.expect(testFrame(100, 3)) // and nothing of b's before it
 }
 
+// A client that is stopped costs the others nothing, and every frame that it
+// missed is counted.
+func TestVDEStoppedClient(t *testing.T) {
+	needVDE(t)
+	v := startSwitch(t)
+	a, b, c := newPlugPipe(t, nil, v.dir), newPlugPipe(t, nil, v.dir), newPlugPipe(t, nil, "vde://"+v.dir+"[9]")
+	eventually(t, "all are plugged in", func() bool { return len(v.ports()) == 3 })
+	_ = c.cmd.Process.Signal(syscall.SIGSTOP)
+	const rounds, each = 60, 100
+	for i := range rounds {
+		for j := range each {
+			a.send(testFrame(1514, i+j))
+		}
+		for j := range each {
+			b.expect(testFrame(1514, i+j))
+		}
+	}
+	for _, p := range v.ports() {
+		lost := p.Drops["ring-full"]
+		switch p.Peer.PID {
+		case b.cmd.Process.Pid:
+			if lost != 0 {
+				t.Errorf("the client beside a stopped one lost %d frames", lost)
+			}
+		case c.cmd.Process.Pid:
+			if lost == 0 || p.Tx.Frames+uint64(p.Queue)+lost != rounds*each {
+				t.Errorf("of %d frames %d went to the stopped client, %d wait and %d are counted as lost", rounds*each, p.Tx.Frames, p.Queue, lost)
+			}
+		}
+	}
+	_ = c.cmd.Process.Signal(syscall.SIGCONT)
+	for i := range 500 { // the oldest ones, in order
+		c.expect(testFrame(1514, i/each+i%each))
+	}
+}
+
 // asNobody runs a program without any rights.
 var asNobody = []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}
 
