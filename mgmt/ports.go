@@ -3,6 +3,7 @@ package mgmt
 import (
 	"math"
 	"net/http"
+	"strconv"
 
 	"vnetkit/mgmt/api"
 	vswitch "vnetkit/switch"
@@ -119,7 +120,30 @@ func portChange(req api.PortChange) (vswitch.PortChange, error) {
 		}
 		ch.Mirror = &from
 	}
+	var err error
+	if ch.User, err = allow("allow_user", req.AllowUser, vswitch.ParseUser); err != nil {
+		return ch, err
+	}
+	if ch.Group, err = allow("allow_group", req.AllowGroup, vswitch.ParseGroup); err != nil {
+		return ch, err
+	}
 	return ch, portSTPChange(&req, &ch)
+}
+
+// allow reads who may use a port.
+func allow(field string, text *string, parse func(string) (*int, error)) (*int, error) {
+	if text == nil {
+		return nil, nil
+	}
+	id, err := parse(*text)
+	if err != nil {
+		return nil, &api.Error{Code: api.ErrInvalid, Message: field + ": " + err.Error(), Hint: "write any, a name or a number"}
+	}
+	if id == nil {
+		anybody := vswitch.Anybody
+		id = &anybody
+	}
+	return id, nil
 }
 
 // port is p as it goes over the wire.
@@ -149,18 +173,39 @@ func (s *Server) port(p *vswitch.PortInfo) api.Port {
 		Storm:       c.Storm.String(),
 		STP:         portTree(p.Tree),
 		Loop:        p.Loop,
+		AllowUser:   account(c.User),
+		AllowGroup:  account(c.Group),
 		Traffic:     traffic(p),
 	}
 	if c.Tagged != nil {
 		out.Tagged = c.Tagged.String()
 	}
 	if p.Peer.PID > 0 || p.Peer.UID >= 0 || p.Peer.Addr != "" {
-		out.Peer = &api.Peer{PID: p.Peer.PID, UID: p.Peer.UID, Command: command(p.Peer.PID), Address: p.Peer.Addr}
-		if p.Peer.UID >= 0 {
-			out.Peer.User = s.users.name(p.Peer.UID)
+		peer := s.peer(p.Peer)
+		out.Peer = &peer
+	}
+	if len(p.Endpoints) > 1 {
+		for _, e := range p.Endpoints {
+			out.Endpoints = append(out.Endpoints, api.Endpoint{ID: e.ID, Peer: s.peer(e.Peer), Since: e.Since, Tx: api.Count(e.Tx), Queue: e.Queue})
 		}
 	}
 	return out
+}
+
+func (s *Server) peer(p vswitch.Peer) api.Peer {
+	out := api.Peer{PID: p.PID, UID: p.UID, Command: command(p.PID), Address: p.Addr, Description: p.Description}
+	if p.UID >= 0 {
+		out.User = s.users.name(p.UID)
+	}
+	return out
+}
+
+// account is who may use a port, as vswitch.ParseUser reads it.
+func account(id *int) string {
+	if id == nil {
+		return "any"
+	}
+	return strconv.Itoa(*id)
 }
 
 // mirror writes list as vswitch.ParseMirror reads it.

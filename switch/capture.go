@@ -166,7 +166,7 @@ func (c *Capture) wake() {
 
 // note shows frames of p to those who capture it.
 func (p *Port) note(b *frame.Batch, refs []frame.Ref, dir Direction, reason DropReason) {
-	taps := p.taps.Load()
+	taps := p.whole.taps.Load()
 	if taps == nil || len(refs) == 0 {
 		return
 	}

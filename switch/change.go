@@ -72,6 +72,7 @@ func (c *change) show(p *Port) {
 	if !p.removed {
 		t.views[p.id] = p.view()
 	}
+	c.then = append(c.then, p.share)
 }
 
 func (c *change) event(typ EventType, p *Port, text string) {
@@ -254,6 +255,11 @@ func (c *change) set(ch Change) error {
 	if err := s.span.cfg.validate(c.topology().hub); err != nil {
 		return err
 	}
+	if ch.MaxPort != nil {
+		if err := c.setMaxPort(*ch.MaxPort); err != nil {
+			return err
+		}
+	}
 	if ch.Default != nil {
 		if err := ch.Default.Validate(); err != nil {
 			return fmt.Errorf("default port settings: %w", err)
@@ -263,6 +269,22 @@ func (c *change) set(ch Change) error {
 		s.defaults = *ch.Default
 	}
 	c.event(EventSwitchChanged, nil, fmt.Sprintf("ageing %v, hub %t, spanning tree %v", s.ageing, c.topology().hub, s.span.cfg))
+	return nil
+}
+
+// setMaxPort sets the highest port number.
+func (c *change) setMaxPort(n int) error {
+	s, old := c.s, c.s.maxPort
+	if err := checkMaxPort(n); err != nil {
+		return err
+	}
+	for id := range s.ports {
+		if id > n {
+			return fmt.Errorf("%w: port %d, which is above %d", ErrPortExists, id, n)
+		}
+	}
+	c.undo = append(c.undo, func() { s.maxPort = old })
+	s.maxPort = n
 	return nil
 }
 

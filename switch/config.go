@@ -31,6 +31,7 @@ type Options struct {
 	Default PortConfig    // settings of a port whose spec says nothing
 	Ageing  time.Duration // learned addresses not seen for this long are forgotten; 0: 300 s
 	FDBSize int           // cap of the forwarding table, entries; 0: 65,536
+	MaxPort int           // highest port number; 0: MaxPorts
 	Hub     bool          // flood everything, as a hub does
 	Workers int           // threads that carry frames; 0: half as many as CPUs, at most 8
 	Spin    time.Duration // how long a worker looks for news before it sleeps, while news comes that fast
@@ -46,7 +47,7 @@ type Options struct {
 // the VLANs in Tagged go tagged. When Tagged is every VLAN (the default) tags
 // pass untouched: a frame that came in with the PVID's own tag keeps it.
 type PortConfig struct {
-	ID   int       // number, 1..MaxPorts; 0: the lowest that is free
+	ID   int       // number, 1..MaxPorts; 0: the lowest that is free; or NumberZero
 	Name string    // "": "port" and the number
 	PVID frame.VID // VLAN of untagged frames; 0: 1
 	// Tagged are the VLANs whose frames the port sends and takes with a tag.
@@ -62,7 +63,19 @@ type PortConfig struct {
 	Mirror      []MirrorFrom // if any, the port only shows copies of what these ports carry
 	STP         PortSTP      // its part in the spanning tree
 	Storm       Storm        // most frames in a second that go to all
+
+	// User and Group are who may plug in where clients claim a port: this uid,
+	// and the members of this gid. Root always may. Both nil: anybody.
+	User, Group *int
+	Pool        bool // of a Vacancy: may be given to a client that asks for no number
+	Keep        bool // the port stays when the client leaves that made it
 }
+
+// NumberZero is the ID of port number 0, which only clients claim.
+const NumberZero = -1
+
+// Anybody takes the restriction away, in a change of User or Group.
+const Anybody = -1
 
 // MirrorFrom is one source of a mirror port.
 type MirrorFrom struct {
@@ -127,6 +140,8 @@ type PortChange struct {
 	BPDUGuard   *bool
 	RootGuard   *bool
 	Storm       *Storm
+	User, Group *int // Anybody: no restriction
+	Pool, Keep  *bool
 }
 
 // Change changes settings of the switch; nil fields stay as they are.
@@ -134,6 +149,7 @@ type Change struct {
 	Ageing  *time.Duration
 	Hub     *bool
 	STP     *STPChange
+	MaxPort *int        // not below the number of a port that exists
 	Default *PortConfig // settings of ports whose spec says nothing, from now on
 }
 
@@ -156,6 +172,9 @@ func (c PortConfig) apply(ch PortChange) PortConfig {
 	set(&c.STP.BPDUGuard, ch.BPDUGuard)
 	set(&c.STP.RootGuard, ch.RootGuard)
 	set(&c.Storm, ch.Storm)
+	set(&c.Pool, ch.Pool)
+	set(&c.Keep, ch.Keep)
+	c.User, c.Group = restrict(c.User, ch.User), restrict(c.Group, ch.Group)
 	return c
 }
 
@@ -163,6 +182,17 @@ func set[T any](dst, src *T) {
 	if src != nil {
 		*dst = *src
 	}
+}
+
+// restrict is a User or Group after a change.
+func restrict(old, to *int) *int {
+	switch {
+	case to == nil:
+		return old
+	case *to == Anybody:
+		return nil
+	}
+	return to
 }
 
 // withDefaults fills in what was left open.
@@ -186,7 +216,7 @@ func (c PortConfig) withDefaults() PortConfig {
 // Validate checks what can be checked without knowing the other ports.
 func (c PortConfig) Validate() error {
 	err := c.withDefaults().validate()
-	if err == nil && c.ID != 0 {
+	if err == nil && c.ID > 0 {
 		err = checkNumberName(c.Name, c.ID)
 	}
 	return err
@@ -195,7 +225,7 @@ func (c PortConfig) Validate() error {
 // validate is Validate for settings whose defaults are filled in.
 func (c PortConfig) validate() error {
 	switch {
-	case c.ID < 0 || c.ID > MaxPorts:
+	case c.ID < NumberZero || c.ID > MaxPorts:
 		return fmt.Errorf("%w: port number %d: want 1 to %d", ErrInvalid, c.ID, MaxPorts)
 	case !c.PVID.Valid():
 		return fmt.Errorf("%w: VLAN %d: want 1 to %d", ErrInvalid, c.PVID, frame.MaxVID)
@@ -205,6 +235,13 @@ func (c PortConfig) validate() error {
 		return fmt.Errorf("%w: MAC limit %d: want 0 (none) or more", ErrInvalid, c.MACLimit)
 	}
 	return errors.Join(checkName(c.Name), c.STP.validate(), c.Storm.validate())
+}
+
+func checkMaxPort(n int) error {
+	if n < 1 || n > MaxPorts {
+		return fmt.Errorf("%w: highest port number %d: want 1 to %d", ErrInvalid, n, MaxPorts)
+	}
+	return nil
 }
 
 // checkName keeps names apart from numbers and safe to print, to put into a

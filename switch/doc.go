@@ -30,6 +30,13 @@
 // parking in the runtime's poller, because the hand-over between the runtime's
 // threads cost a third of the round-trip time.
 //
+// # Several links at a port
+//
+// Clients of some kinds say which port they want, and may share one (seat.go).
+// Each further link of a port has the sending half of a port to itself: a lock, a
+// ring, a worker. What it receives, its settings and its number are those of its
+// whole.
+//
 // # Configuration
 //
 // What the data path knows about ports is a topology: an immutable value behind

@@ -64,7 +64,7 @@ func (s *Switch) openSpec(ctx context.Context, text string) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.src, err = kind.Open(ctx, rest, link.Options{Retrying: d.retrying, Lost: d.lost, Changed: d.changed, MTU: d.cfg.MTU})
+	d.src, err = kind.Open(ctx, rest, link.Options{Retrying: d.retrying, Lost: d.lost, Changed: d.changed, Refused: d.refused, MTU: d.cfg.MTU})
 	if err != nil {
 		return nil, openError(text, err)
 	}
@@ -122,6 +122,7 @@ func (c *change) addDoor(d *door) (*Added, error) {
 			return nil, err
 		}
 		d.port = p
+		_, p.vacancy = d.src.(link.Vacancy)
 		info := p.info()
 		added.Port = &info
 	} else {
@@ -173,6 +174,12 @@ func (d *door) run(ctx context.Context) {
 				d.retrying(err)
 			}
 			return
+		}
+		if c, ok := l.(link.Claimant); ok {
+			if err := d.admitClaimant(c); err != nil {
+				d.refused(err)
+			}
+			continue
 		}
 		if d.src.Listening() && d.port != nil && !d.take(ctx.Done(), time.After(patience)) {
 			_ = l.Close()
@@ -233,11 +240,20 @@ func (d *door) tend(p *Port) {
 	defer d.sw.tending.Done()
 	reason := reasonText(<-p.lost)
 	d.sw.unplugged(p, reason)
+	if p.taken || p != p.whole {
+		d.leave(p, reason)
+		return
+	}
 	if d.port == nil {
 		d.sw.drop(p, reason)
 		return
 	}
 	<-d.taken
+}
+
+// refused notes that a client was not let in.
+func (d *door) refused(err error) {
+	d.sw.log.Warn("client refused", "spec", d.own, "error", err)
 }
 
 // drop takes a port without a link out of the switch.
@@ -336,6 +352,8 @@ var commonKeys = map[string]func(*PortConfig, string) error{
 	"storm":       func(c *PortConfig, v string) (err error) { c.Storm, err = ParseStorm(v); return },
 	"transparent": func(c *PortConfig, v string) (err error) { c.Transparent, err = onOff(v); return },
 	"isolated":    func(c *PortConfig, v string) (err error) { c.Isolated, err = onOff(v); return },
+	"allowuser":   func(c *PortConfig, v string) (err error) { c.User, err = ParseUser(v); return },
+	"allowgroup":  func(c *PortConfig, v string) (err error) { c.Group, err = ParseGroup(v); return },
 	"down":        func(c *PortConfig, v string) (err error) { c.Down, err = onOff(v); return },
 }
 

@@ -12,6 +12,7 @@ type DropReason uint8
 const (
 	DropRunt DropReason = iota
 	DropBadOffload
+	DropGiant
 	DropPortDown
 	DropMirrorPort
 	DropBadSource
@@ -37,6 +38,7 @@ const (
 var dropReasons = [numDropReasons]struct{ name, sentence string }{
 	DropRunt:         {"runt", "shorter than an Ethernet header"},
 	DropBadOffload:   {"bad-offload", "its offload header says what is not so: work on bytes that it does not have, or of an unknown kind"},
+	DropGiant:        {"giant", "longer than any frame a VM can send (69,632 bytes)"},
 	DropPortDown:     {"port-down", "the port it came in on is set down"},
 	DropMirrorPort:   {"mirror-port", "the port it came in on only shows mirrored frames"},
 	DropBadSource:    {"bad-source", "its source address is a group address or zero"},

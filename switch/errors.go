@@ -9,6 +9,7 @@ var (
 	ErrPortExists = errors.New("port exists already")
 	ErrFull       = errors.New("no room left")
 	ErrInvalid    = errors.New("invalid setting")
+	ErrRefused    = errors.New("client refused")
 	ErrClosed     = errors.New("switch is closed")
 	ErrMissed     = errors.New("events were missed")
 )

@@ -32,13 +32,14 @@ func (w *worker) forward(p *Port, b *frame.Batch) {
 	if top != w.top {
 		w.useTopology(top)
 	}
+	p = p.whole
 	in := top.get(p.id)
 	if in == nil || in.port != p {
 		return // removed, and this is the last batch
 	}
 	var bytes uint64
 	var drops [numDropReasons]uint64
-	drops[DropRunt], drops[DropBadOffload] = uint64(b.Runts), uint64(b.Bad)
+	drops[DropRunt], drops[DropGiant], drops[DropBadOffload] = uint64(b.Runts), uint64(b.Giants), uint64(b.Bad)
 	// Trains and verdicts go by pointer: passing them by value costs a stall
 	// of the processor's store buffer each time, a third of all in traffic of
 	// many flows.
@@ -73,7 +74,7 @@ func (w *worker) forward(p *Port, b *frame.Batch) {
 		}
 		p.note(b, t.refs, DirIn, v.reason)
 	}
-	p.countIn(uint64(len(b.Refs)+b.Runts+b.Bad), bytes, &drops)
+	p.countIn(uint64(len(b.Refs)+b.Runts+b.Giants+b.Bad), bytes, &drops)
 	w.send(b)
 }
 

@@ -121,6 +121,17 @@ const sayRoom = 64
 
 // say sends a frame of the switch's own by p.
 func (p *Port) say(f []byte) {
+	if list := p.shared.Load(); list != nil {
+		for _, e := range *list {
+			e.sayOne(f)
+		}
+		return
+	}
+	p.sayOne(f)
+}
+
+// sayOne is say to one endpoint.
+func (p *Port) sayOne(f []byte) {
 	b := frame.Batch{Buf: f, Refs: []frame.Ref{{Len: uint32(len(f))}}}
 	t := &p.tx
 	t.qmu.Lock()

@@ -17,6 +17,9 @@ const (
 	StateWaiting State = "waiting" // has no link (yet, or any more)
 )
 
+// Peer is who is on the other end of a link.
+type Peer = link.Peer
+
 // Count counts frames and the bytes in them.
 type Count struct{ Frames, Bytes uint64 }
 
@@ -30,12 +33,14 @@ type PortInfo struct {
 	Reason string    // why it waits, or a remark on its link
 	Since  time.Time // in this State since
 	Peer   link.Peer // who is plugged in; UID -1 when nobody or unknown
-	Rx, Tx Count     // frames that came in from, and went out to, the link
-	Drops  [numDropReasons]uint64
-	Queue  int // frames that wait for a slow receiver now
-	MACs   int // addresses learned here
-	Tree   PortTree
-	Loop   string // port to which frames that go out here come back; "": none
+	// Endpoints are the links that are plugged in, oldest first.
+	Endpoints []EndpointInfo
+	Rx, Tx    Count // frames that came in from, and went out to, the link
+	Drops     [numDropReasons]uint64
+	Queue     int // frames that wait for a slow receiver now
+	MACs      int // addresses learned here
+	Tree      PortTree
+	Loop      string // port to which frames that go out here come back; "": none
 
 	Takes   frame.OffloadSet // work on frames that may be left to the link's far end
 	Offload OffloadCount
@@ -54,6 +59,7 @@ type Info struct {
 	Ports     int
 	Ageing    time.Duration
 	Hub       bool
+	MaxPort   int        // highest port number
 	Default   PortConfig // settings of ports whose spec says nothing
 	Workers   int
 	FDBSize   int // entries in the forwarding table

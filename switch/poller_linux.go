@@ -37,9 +37,13 @@ type ready struct {
 	writable bool
 }
 
-// Tokens from the kernel: the caller's, shifted left, with the lowest bit set
-// in those of descriptors that are watched for writing.
-const writeToken = 1
+// Tokens from the kernel: the caller's, shifted left, with a bit set in those of
+// descriptors that are watched for writing and of control connections.
+const (
+	writeToken   = 1
+	controlToken = 2
+	tokenShift   = 2
+)
 
 func newPoller(spin time.Duration) (*poller, error) {
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -71,7 +75,13 @@ func (p *poller) ctl(op, fd int, token uint64, events uint32) error {
 // add reports from now on when fd has become readable. The token comes back in
 // ready; it is not 0.
 func (p *poller) add(fd int, token uint64) error {
-	return p.ctl(unix.EPOLL_CTL_ADD, fd, token<<1, unix.EPOLLIN|unix.EPOLLPRI|unix.EPOLLRDHUP|unix.EPOLLET)
+	return p.ctl(unix.EPOLL_CTL_ADD, fd, token<<tokenShift, unix.EPOLLIN|unix.EPOLLPRI|unix.EPOLLRDHUP|unix.EPOLLET)
+}
+
+// addControl reports the end of token's link from now on when there is any news
+// of fd. Closing fd ends that.
+func (p *poller) addControl(fd int, token uint64) error {
+	return p.ctl(unix.EPOLL_CTL_ADD, fd, token<<tokenShift|controlToken, unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLET)
 }
 
 // remove ends that.
@@ -94,7 +104,7 @@ func (w *writeWatch) arm(p *poller, fd int, token uint64) error {
 		}
 		w.fd, op = dup, unix.EPOLL_CTL_ADD
 	}
-	return p.ctl(op, w.fd, token<<1|writeToken, unix.EPOLLOUT|unix.EPOLLONESHOT)
+	return p.ctl(op, w.fd, token<<tokenShift|writeToken, unix.EPOLLOUT|unix.EPOLLONESHOT)
 }
 
 func (w *writeWatch) close(p *poller) {
@@ -133,11 +143,13 @@ func (p *poller) wait(list []ready, limit time.Duration) (_ []ready, woken bool,
 			_, _ = unix.Read(p.wakefd, b[:])
 			woken = true
 		case token&writeToken != 0:
-			list = append(list, ready{token: token >> 1, writable: true})
+			list = append(list, ready{token: token >> tokenShift, writable: true})
+		case token&controlToken != 0:
+			list = append(list, ready{token: token >> tokenShift, readable: true, ended: true})
 		default:
 			const end = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 			list = append(list, ready{
-				token: token >> 1, readable: true,
+				token: token >> tokenShift, readable: true,
 				ended: ev.Events&end != 0, urgent: ev.Events&unix.EPOLLPRI != 0,
 			})
 		}

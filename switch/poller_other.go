@@ -20,6 +20,7 @@ type writeWatch struct{}
 
 func newPoller(time.Duration) (*poller, error) { return nil, errors.ErrUnsupported }
 func (p *poller) add(int, uint64) error        { return errors.ErrUnsupported }
+func (p *poller) addControl(int, uint64) error { return errors.ErrUnsupported }
 func (p *poller) remove(int) error             { return errors.ErrUnsupported }
 func (p *poller) wake()                        {}
 func (p *poller) wait([]ready, time.Duration) ([]ready, bool, error) {

@@ -18,7 +18,12 @@ type Port struct {
 	kind string
 	spec string
 	door string     // name of the door that made it; "": it was added
+	from *door      // the same; nil: it was added
 	lost chan error // receives why a link ended; one at a time
+	// whole is the port that this is an endpoint of: itself, unless it is one
+	// beyond the first.
+	whole   *Port
+	vacancy bool // clients of doors of its kind may ask for it
 
 	// Guarded by Switch.mu.
 	cfg      PortConfig
@@ -31,6 +36,9 @@ type Port struct {
 	told     map[frame.VID]string // what events said of its place in the trees
 	since    time.Time
 	removed  bool
+	taken    bool    // a client has its seat; only of ports with claims
+	more     []*Port // endpoints beyond the first
+	endpoint int     // number of the present link
 
 	// Set before a link is attached, static while it is.
 	worker *worker
@@ -44,9 +52,22 @@ type Port struct {
 	// What was done for the link, see OffloadCount.
 	cut, segments, completed, merged atomic.Uint64
 
+	shared atomic.Pointer[[]*Port] // endpoints that have a link; nil: p is the only one
+
 	taps  atomic.Pointer[[]*Capture] // who captures frames here; nil: nobody
 	drops [numDropReasons]atomic.Uint64
 	tx    egress
+}
+
+// newPort makes a port that nobody sees yet.
+func newPort(s *Switch, id int, kind, spec string) *Port {
+	p := &Port{
+		sw: s, id: id, kind: kind, spec: spec,
+		peer: link.Peer{UID: -1}, since: time.Now(), lost: make(chan error, 1),
+	}
+	p.whole = p
+	p.tx.ring.Limits = defaultRing
+	return p
 }
 
 // countIn adds one batch to the port's counters.
@@ -75,7 +96,7 @@ func (p *Port) state() State {
 	switch {
 	case p.cfg.Down || p.shut != "":
 		return StateDown
-	case !p.attached:
+	case !p.plugged():
 		return StateWaiting
 	}
 	return StateUp
@@ -110,6 +131,10 @@ func (p *Port) info() PortInfo {
 	for r := range p.drops {
 		i.Drops[r] = p.drops[r].Load()
 	}
+	i.Endpoints = p.endpointInfos()
+	for _, e := range p.more {
+		i.add(e)
+	}
 	return i
 }
 
@@ -119,6 +144,23 @@ func (p *Port) mtu() int {
 		return min(p.linkMTU, p.cfg.MTU)
 	}
 	return p.cfg.MTU
+}
+
+// add makes an endpoint's counts part of its port's.
+func (i *PortInfo) add(e *Port) {
+	i.Tx.Frames += e.tx.frames.Load()
+	i.Tx.Bytes += e.tx.bytes.Load()
+	i.Queue += int(e.tx.len.Load())
+	i.Offload.Cut += e.cut.Load()
+	i.Offload.Segments += e.segments.Load()
+	i.Offload.Completed += e.completed.Load()
+	i.Offload.Merged += e.merged.Load()
+	for r := range e.drops {
+		i.Drops[r] += e.drops[r].Load()
+	}
+	if e.attached && i.Peer.UID < 0 && i.Peer.PID == 0 {
+		i.Peer = e.peer
+	}
 }
 
 // view is p as the data path is to see it. Called with Switch.mu held.
@@ -133,7 +175,7 @@ func (p *Port) view() *view {
 		isolated:    p.cfg.Isolated,
 		down:        p.cfg.Down || p.shut != "",
 		shut:        p.shut != "",
-		up:          p.attached && !p.cfg.Down && p.shut == "",
+		up:          p.plugged() && !p.cfg.Down && p.shut == "",
 		gate:        p.sw.span.gate(p),
 		hears:       p.sw.span.cfg.Mode != STPOff && len(p.cfg.Mirror) == 0,
 		storm:       p.cfg.Storm != Storm{},

@@ -55,23 +55,23 @@ func (s *Switch) find(ref string) (*Port, error) {
 func (c *change) addPort(cfg PortConfig, spec link.Spec) (*Port, error) {
 	s := c.s
 	cfg = cfg.withDefaults()
-	if cfg.ID == 0 {
-		for s.ports[s.free] != nil {
-			s.free++
+	id := cfg.ID
+	switch id {
+	case 0:
+		if id = s.nextFree(); id > s.maxPort {
+			return nil, fmt.Errorf("%w: all port numbers up to %d are taken", ErrFull, s.maxPort)
 		}
-		cfg.ID = s.free
+		cfg.ID = id
+	case NumberZero:
+		id = 0
 	}
-	if cfg.ID > MaxPorts {
-		return nil, fmt.Errorf("%w: all %d port numbers are taken", ErrFull, MaxPorts)
+	if id > s.maxPort {
+		return nil, fmt.Errorf("%w: port number %d: the highest is %d", ErrInvalid, id, s.maxPort)
 	}
-	if s.ports[cfg.ID] != nil {
-		return nil, fmt.Errorf("%w: number %d", ErrPortExists, cfg.ID)
+	if s.ports[id] != nil {
+		return nil, fmt.Errorf("%w: number %d", ErrPortExists, id)
 	}
-	p := &Port{
-		sw: s, id: cfg.ID, kind: spec.Kind, spec: spec.String(),
-		peer: link.Peer{UID: -1}, since: time.Now(), lost: make(chan error, 1),
-	}
-	p.tx.ring.Limits = defaultRing
+	p := newPort(s, id, spec.Kind, spec.String())
 	if err := c.configure(p, cfg); err != nil {
 		return nil, err
 	}
@@ -83,6 +83,14 @@ func (c *change) addPort(cfg PortConfig, spec link.Spec) (*Port, error) {
 	s.tapPort(p)
 	c.event(EventPortAdded, p, p.spec)
 	return p, nil
+}
+
+// nextFree is the lowest number that no port has. Called with mu held.
+func (s *Switch) nextFree() int {
+	for s.ports[s.free] != nil {
+		s.free++
+	}
+	return s.free
 }
 
 // configure gives p settings, after a look at whether they go together and with
@@ -209,6 +217,12 @@ func describe(c PortConfig) string {
 			text += o.text
 		}
 	}
+	if c.User != nil {
+		text += ",allowuser=" + strconv.Itoa(*c.User)
+	}
+	if c.Group != nil {
+		text += ",allowgroup=" + strconv.Itoa(*c.Group)
+	}
 	for i, m := range c.Mirror {
 		text += map[bool]string{true: ",mirror=", false: "+"}[i == 0] + m.String()
 	}
@@ -223,16 +237,18 @@ func (s *Switch) plugIn(p *Port, l link.Link) error {
 		peer = pl.Peer()
 	}
 	err := s.change(func(c *change) error {
-		if p.removed {
+		if p.whole.removed {
 			return errRemoved
 		}
 		w := slices.MinFunc(s.workers, func(a, b *worker) int { return cmp.Compare(a.ports.Load(), b.ports.Load()) })
 		w.ports.Add(1)
 		p.worker, p.token = w, w.newToken()
 		p.abandon()
+		p.limitQueue(l)
 		p.setLink(l)
-		p.attached, p.peer, p.reason, p.since = true, peer, "", time.Now()
-		c.show(p)
+		p.attached, p.peer, p.reason, p.since, p.endpoint = true, peer, "", time.Now(), l.FD()
+		p.whole.reason = ""
+		c.show(p.whole)
 		// Only when the port is before the data path: who hears from it may
 		// answer at once.
 		c.then = append(c.then, func() { s.attachLink(p, l) })
@@ -246,24 +262,53 @@ func (s *Switch) plugIn(p *Port, l link.Link) error {
 	return err
 }
 
-func peerText(p link.Peer) string {
-	if p.PID != 0 {
-		return fmt.Sprintf("pid %d uid %d", p.PID, p.UID)
+// limitQueue bounds what waits for p's next link.
+func (p *Port) limitQueue(l link.Link) {
+	limits := defaultRing
+	if q, ok := l.(link.Bounded); ok {
+		limits.Frames = q.QueueLimit()
 	}
-	return p.Addr
+	p.tx.qmu.Lock()
+	p.tx.ring.Limits = limits
+	p.tx.qmu.Unlock()
+}
+
+func peerText(p link.Peer) string {
+	text := p.Addr
+	if p.PID != 0 {
+		text = fmt.Sprintf("pid %d uid %d", p.PID, p.UID)
+	}
+	if p.Description != "" {
+		text += " " + strconv.Quote(p.Description)
+	}
+	return text
 }
 
 // unplugged notes that p's link is gone, and why.
 func (s *Switch) unplugged(p *Port, reason string) {
 	_ = s.change(func(c *change) error { // fails only if the switch is closed
 		p.attached, p.peer, p.reason, p.since = false, link.Peer{UID: -1}, reason, time.Now()
-		if !p.removed {
-			c.show(p)
+		if w := p.whole; !w.removed {
+			w.reason = ""
+			if !w.plugged() {
+				w.reason = reason
+			}
+			c.show(w)
 		}
 		c.event(EventLinkDown, p, reason)
 		s.log.Info("link down", "port", p.id, "name", p.name(), "reason", reason)
 		return nil
 	})
+}
+
+// unplugAll takes all links of a port away.
+func (s *Switch) unplugAll(p *Port, err error) {
+	s.mu.Lock()
+	more := slices.Clone(p.more)
+	s.mu.Unlock()
+	for _, e := range append(more, p) {
+		s.unplug(e, err)
+	}
 }
 
 // unplug takes p's link away, if it has one.
@@ -319,7 +364,7 @@ func (s *Switch) FDB(f FDBFilter) ([]FDBEntry, error) {
 
 // matcher turns a filter into a function. Called with mu held.
 func (s *Switch) matcher(f FDBFilter) (func(fdb.Entry) bool, error) {
-	id := 0
+	id := -1
 	if f.Port != "" {
 		p, err := s.find(f.Port)
 		if err != nil {
@@ -328,6 +373,6 @@ func (s *Switch) matcher(f FDBFilter) (func(fdb.Entry) bool, error) {
 		id = p.id
 	}
 	return func(e fdb.Entry) bool {
-		return (id == 0 || e.Port == id) && (f.VID == 0 || e.VID == f.VID) && (f.MAC == nil || e.MAC == *f.MAC)
+		return (id < 0 || e.Port == id) && (f.VID == 0 || e.VID == f.VID) && (f.MAC == nil || e.MAC == *f.MAC)
 	}, nil
 }

@@ -89,7 +89,7 @@ func (p *Port) tree() PortTree {
 
 // tellState makes an event of a port's state.
 func (sp *spanning) tellState(p *Port) {
-	if p.removed || !p.attached {
+	if p.removed || !p.plugged() {
 		return
 	}
 	now := map[frame.VID]string{}

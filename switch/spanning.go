@@ -80,7 +80,7 @@ func newSpanning(s *Switch, cfg STPConfig) *spanning {
 // Send, SetState and Flush make tree a stp.Host.
 func (t *tree) Send(port int, b *stp.BPDU) {
 	p := t.sp.s.ports[port]
-	if p == nil || !p.attached {
+	if p == nil || !p.plugged() {
 		return
 	}
 	tag := t.vid
@@ -199,7 +199,7 @@ func (t *tree) follow() {
 			continue
 		}
 		old, known := t.members[id]
-		m := member{t.config(p), p.attached && !p.cfg.Down && p.shut == ""}
+		m := member{t.config(p), p.plugged() && !p.cfg.Down && p.shut == ""}
 		if m == old && known {
 			continue
 		}
@@ -312,7 +312,7 @@ func (sp *spanning) tick() {
 func (sp *spanning) read(c *change, list []heard) {
 	for _, h := range list {
 		p := sp.s.ports[h.port.id]
-		if p != h.port || !p.attached || sp.cfg.Mode == STPOff || p.shut != "" {
+		if p != h.port || !p.plugged() || sp.cfg.Mode == STPOff || p.shut != "" {
 			continue
 		}
 		b, err := stp.Parse(h.bytes[:h.len])

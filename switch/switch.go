@@ -30,7 +30,8 @@ type Switch struct {
 	mu       sync.Mutex
 	ports    map[int]*Port    // guarded by mu
 	names    map[string]*Port // guarded by mu; given names only
-	free     int              // guarded by mu: no number below is free
+	free     int              // guarded by mu: no number from 1 up to here is free
+	maxPort  int              // guarded by mu: highest port number
 	doors    []*door          // guarded by mu
 	captures []*Capture       // guarded by mu
 	ageing   time.Duration    // guarded by mu
@@ -48,6 +49,9 @@ func New(opt Options) (*Switch, error) {
 	if opt.FDBSize == 0 {
 		opt.FDBSize = defaultFDB
 	}
+	if opt.MaxPort == 0 {
+		opt.MaxPort = MaxPorts
+	}
 	if opt.Workers <= 0 {
 		opt.Workers = defaultWorkers()
 	}
@@ -59,6 +63,9 @@ func New(opt Options) (*Switch, error) {
 	}
 	if opt.FDBSize < 1 || opt.FDBSize > MaxFDBSize {
 		return nil, fmt.Errorf("%w: forwarding table of %d entries: want 1 to %d", ErrInvalid, opt.FDBSize, MaxFDBSize)
+	}
+	if err := checkMaxPort(opt.MaxPort); err != nil {
+		return nil, err
 	}
 	if err := opt.Default.Validate(); err != nil {
 		return nil, fmt.Errorf("default port settings: %w", err)
@@ -76,6 +83,7 @@ func New(opt Options) (*Switch, error) {
 		ports:    map[int]*Port{},
 		names:    map[string]*Port{},
 		free:     1,
+		maxPort:  opt.MaxPort,
 		ageing:   opt.Ageing,
 		defaults: opt.Default,
 		loops:    map[[2]int]Loop{},
@@ -127,7 +135,7 @@ func (s *Switch) Close() error {
 		d.close()
 	}
 	for _, p := range ports {
-		s.unplug(p, ErrClosed)
+		s.unplugAll(p, ErrClosed)
 	}
 	s.tending.Wait()
 	s.stopWorkers()
@@ -166,6 +174,7 @@ func (s *Switch) Info() Info {
 		Ports:     len(s.ports),
 		Ageing:    s.ageing,
 		Hub:       s.top.Load().hub,
+		MaxPort:   s.maxPort,
 		Default:   s.defaults,
 		Workers:   len(s.workers),
 		FDBSize:   s.fdb.Len(),

@@ -43,6 +43,15 @@ type egress struct {
 // wait already, or drops them. It does not wait and keeps nothing of b. It
 // returns false if the link is full now.
 func (p *Port) transmit(b *frame.Batch, bytes uint64) bool {
+	if list := p.shared.Load(); list != nil {
+		p.transmitAll(b, bytes, *list)
+		return true
+	}
+	return p.transmitOne(b, bytes)
+}
+
+// transmitOne is transmit to one endpoint.
+func (p *Port) transmitOne(b *frame.Batch, bytes uint64) bool {
 	takes := frame.OffloadSet(p.tx.takes.Load())
 	if len(b.Offloads) > 0 && slices.ContainsFunc(b.Refs, func(r frame.Ref) bool { return !taken(b, r, takes) }) {
 		return p.transmitUnloaded(b, takes)
@@ -50,8 +59,8 @@ func (p *Port) transmit(b *frame.Batch, bytes uint64) bool {
 	return p.transmitReady(b, bytes, takes)
 }
 
-// transmitReady is transmit of frames that a link that takes a set takes as they
-// are.
+// transmitReady is transmitOne of frames that a link that takes a set takes as
+// they are.
 func (p *Port) transmitReady(b *frame.Batch, bytes uint64, takes frame.OffloadSet) bool {
 	t := &p.tx
 	if !t.mu.TryLock() {

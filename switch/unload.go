@@ -47,7 +47,7 @@ func taken(b *frame.Batch, r frame.Ref, takes frame.OffloadSet) bool {
 	return o == nil || o.Needs()&^takes == 0
 }
 
-// transmitUnloaded is transmit where there may be work left on frames that the
+// transmitUnloaded is transmitOne where there may be work left on frames that the
 // link does not take.
 func (p *Port) transmitUnloaded(b *frame.Batch, takes frame.OffloadSet) (ok bool) {
 	u := unloaders.Get().(*unloader)

@@ -159,7 +159,7 @@ func (w *worker) receive(pl *plug) {
 	w.batch.Reset()
 	w.batch.Buf = w.buf
 	err := pl.link.ReadBatch(&w.batch)
-	if len(w.batch.Refs)+w.batch.Runts+w.batch.Bad > 0 {
+	if len(w.batch.Refs)+w.batch.Runts+w.batch.Giants+w.batch.Bad > 0 {
 		w.forward(pl.port, &w.batch)
 	}
 	if err != nil {
@@ -209,6 +209,12 @@ func (w *worker) attach(p *Port, l link.Link) {
 	if err := w.poller.add(l.FD(), p.token); err != nil {
 		w.detach(p, l, err)
 		return
+	}
+	if c, ok := l.(link.Controlled); ok {
+		if err := w.poller.addControl(c.ControlFD(), p.token); err != nil {
+			w.detach(p, l, err)
+			return
+		}
 	}
 	p.writable() // others may have filled it, and the news came too early
 	w.readOn(pl) // and if it has failed already, reading tells

@@ -24,7 +24,7 @@ func configSwitch(t *testing.T, text string) (s *mgmttest.Switch, path string) {
 	path = filepath.Join(s.Dir, "lab.toml")
 	writeConfig(t, s, path, text)
 	m.Switch, m.File = s.Switch, path
-	m.Own = link.Spec{Kind: "stream", Addr: "unix:" + filepath.Join(s.Dir, "stream")}
+	m.Own = []link.Spec{{Kind: "stream", Addr: "unix:" + filepath.Join(s.Dir, "stream")}}
 	m.Load = func() (*config.Config, error) { return config.Load(path, config.Known{Kinds: m.Kinds}) }
 	if _, err := m.Reload(t.Context(), false); err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestConfig(t *testing.T) {
 func TestConfigDiffOverridden(t *testing.T) {
 	s, path := configSwitch(t, "hub = false\n")
 	m := &config.Manager{Switch: s.Switch, Kinds: []link.Kind{plug.Stream()}, Started: config.New(""), File: path, Log: slog.New(slog.DiscardHandler)}
-	m.Own = link.Spec{Kind: "stream", Addr: "unix:" + filepath.Join(s.Dir, "stream")}
+	m.Own = []link.Spec{{Kind: "stream", Addr: "unix:" + filepath.Join(s.Dir, "stream")}}
 	m.Load = func() (*config.Config, error) {
 		c, err := config.Load(path, config.Known{Kinds: m.Kinds})
 		if err == nil {

@@ -215,6 +215,8 @@ var settings = map[string]func(*api.PortChange, string) error{
 	"down":        func(c *api.PortChange, v string) error { return onOff(&c.Down, v) },
 	"mtu":         func(c *api.PortChange, v string) error { return number(&c.MTU, v) },
 	"maclimit":    func(c *api.PortChange, v string) error { return number(&c.MACLimit, v) },
+	"allowuser":   func(c *api.PortChange, v string) error { c.AllowUser = &v; return nil },
+	"allowgroup":  func(c *api.PortChange, v string) error { c.AllowGroup = &v; return nil },
 	"mirror":      func(c *api.PortChange, v string) error { c.Mirror = &v; return nil },
 	"edge":        func(c *api.PortChange, v string) error { c.Edge = &v; return nil },
 	"cost":        func(c *api.PortChange, v string) error { return number(&c.STPCost, v) },

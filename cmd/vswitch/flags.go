@@ -190,6 +190,8 @@ Keys of every kind
   mtu=N           largest payload that leaves here, 68 to 65535 bytes (65535)
   maclimit=N      most addresses learned here; 0: no limit of its own
   mirror=P:in+P   only shows copies of what ports P carry: in, out or both; all
+  allowuser=U     only this user, and root, may claim the port (kind vde)
+  allowgroup=G    and the members of this group
   down=on         carry nothing
   edge=E          leads to stations only: on, off, or auto (no bridge is heard); with --stp
   cost=N          of the way through it to the root; 0: 20000, to a vde_switch 20000000

@@ -10,6 +10,7 @@ import (
 // kinds lists what can be a port. Help, validation and the API follow from it.
 var kinds = []link.Kind{
 	plug.Stream(),
+	plug.VDE(),
 	tap.Kind(),
 	packet.Kind(),
 }

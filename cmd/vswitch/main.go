@@ -2,8 +2,8 @@
 // ordinary process.
 //
 // A switch is a directory. vswitch makes it and puts its doors into it, the
-// sockets stream (QEMU's -netdev stream and -netdev socket) and api (HTTP and
-// JSON: vnetctl, curl). Who may open a door may plug in. It runs until SIGINT
+// sockets stream (QEMU's -netdev stream and -netdev socket), ctl (VDE clients) and
+// api (HTTP and JSON: vnetctl, curl). Who may open a door may plug in. It runs until SIGINT
 // or SIGTERM and then removes what it made.
 //
 // The parts: flags.go reads the command line, dir.go makes and guards the

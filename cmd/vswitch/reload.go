@@ -19,7 +19,7 @@ func newManager(sw *vswitch.Switch, opt options, log *slog.Logger) *config.Manag
 	return &config.Manager{
 		Switch:  sw,
 		Started: opt.config.wanted,
-		Own:     ownDoor(opt),
+		Own:     ownDoors(opt),
 		Kinds:   kinds,
 		File:    opt.config.file,
 		Load:    opt.config.load,

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"vnetkit/mgmt"
@@ -98,9 +99,13 @@ func newSwitch(opt options, log *slog.Logger) (*vswitch.Switch, error) {
 }
 
 // openDoors opens the ports that the command line names, and the switch's own
-// door last, so that who finds it finds the others too.
+// doors last, so that who finds them finds the others too.
 func openDoors(ctx context.Context, sw *vswitch.Switch, opt options) error {
-	for _, spec := range append(opt.ports, ownDoor(opt).String()) {
+	specs := opt.ports
+	for _, own := range ownDoors(opt) {
+		specs = append(specs, own.String())
+	}
+	for _, spec := range specs {
 		if _, err := sw.Add(ctx, spec); err != nil {
 			return err
 		}
@@ -113,13 +118,18 @@ func openDoors(ctx context.Context, sw *vswitch.Switch, opt options) error {
 	return giveToGroup(filepath.Join(opt.dir, api.StreamName), opt.group)
 }
 
-// ownDoor is where clients plug in, in the switch's own directory.
-func ownDoor(opt options) link.Spec {
-	return link.Spec{
+// ownDoors are where clients plug in, in the switch's own directory.
+func ownDoors(opt options) []link.Spec {
+	mode := link.Opt{Key: "mode", Value: fmt.Sprintf("%04o", opt.mode)}
+	vde := link.Spec{Kind: "vde", Addr: opt.dir, Opts: []link.Opt{{Key: "listen", Value: "on"}, mode}}
+	if opt.group >= 0 {
+		vde.Opts = append(vde.Opts, link.Opt{Key: "group", Value: strconv.Itoa(opt.group)})
+	}
+	return []link.Spec{vde, {
 		Kind: "stream",
 		Addr: "unix:" + filepath.Join(opt.dir, api.StreamName),
-		Opts: []link.Opt{{Key: "mode", Value: fmt.Sprintf("%04o", opt.mode)}},
-	}
+		Opts: []link.Opt{mode},
+	}}
 }
 
 func listenAPI(ctx context.Context, opt options) (net.Listener, error) {

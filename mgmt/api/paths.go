@@ -12,6 +12,7 @@ import (
 const (
 	DefaultName  = "default"
 	SocketName   = "api"    // HTTP and JSON: this package
+	VDEName      = "ctl"    // VDE clients: libvdeplug, QEMU -netdev vde; each gets the port it asks for
 	StreamName   = "stream" // QEMU -netdev stream: each connection is a port
 	longestDoor  = "stream"
 	maxName      = 64  // bytes

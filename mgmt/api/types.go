@@ -99,7 +99,23 @@ type Port struct {
 	STP         *PortTree `json:"stp,omitempty"`  // absent where there is no spanning tree
 	Loop        string    `json:"loop,omitempty"` // name of the port by which frames that go out here came back in the last seconds
 
+	AllowUser  string `json:"allow_user"`  // who may claim the port: "any", or a uid
+	AllowGroup string `json:"allow_group"` // and the members of: "any", or a gid
+
+	// Endpoints are the clients that share the port, if there are several; what
+	// leaves by it is sent to each of them.
+	Endpoints []Endpoint `json:"endpoints,omitempty"`
+
 	Traffic
+}
+
+// Endpoint is one of several clients at a port.
+type Endpoint struct {
+	ID    int       `json:"id"` // tells those of one port apart
+	Peer  Peer      `json:"peer"`
+	Since time.Time `json:"since"`
+	Tx    Count     `json:"tx"`    // went out to it
+	Queue int       `json:"queue"` // frames that wait for it now
 }
 
 // Traffic is what a port counts.
@@ -132,6 +148,8 @@ type Peer struct {
 	User    string `json:"user,omitempty"` // name of UID, or its number
 	Command string `json:"command,omitempty"`
 	Address string `json:"address,omitempty"`
+	// Description is what the client says of itself; nobody vouches for it.
+	Description string `json:"description,omitempty"`
 }
 
 // Ports answers GET /v1/ports, by number.
@@ -168,6 +186,8 @@ type PortChange struct {
 	BPDUGuard   *bool   `json:"bpdu_guard,omitempty"`
 	RootGuard   *bool   `json:"root_guard,omitempty"`
 	Storm       *string `json:"storm,omitempty"`
+	AllowUser   *string `json:"allow_user,omitempty"`  // a user's name or number, or "any"
+	AllowGroup  *string `json:"allow_group,omitempty"` // a group's name or number, or "any"
 }
 
 // FDBEntry is an address that the switch knows.

@@ -181,5 +181,7 @@ var portKeyTypes = map[string]portKey{
 	"bpduguard":   {typ: truth, want: "true or false"},
 	"rootguard":   {typ: truth, want: "true or false"},
 	"storm":       {typ: text, list: '+', want: `"off", a number of frames in a second, or such as ["broadcast:1000", "unknown:200"]`},
+	"allowuser":   {typ: text, want: `"any" or a user's name or number`},
+	"allowgroup":  {typ: text, want: `"any" or a group's name or number`},
 	"mirror":      {typ: text, list: '+', want: `"none", "all" or ports such as ["vm1:in", "vm2"]`},
 }

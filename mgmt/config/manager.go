@@ -18,7 +18,7 @@ import (
 type Manager struct {
 	Switch  *vswitch.Switch
 	Started *Config                 // as the daemon was started
-	Own     link.Spec               // door of the switch's directory; no part of the configuration
+	Own     []link.Spec             // doors of the switch's directory; no part of the configuration
 	Kinds   []link.Kind             // as the switch has them
 	File    string                  // absolute; "": started without one
 	Load    func() (*Config, error) // reads File anew and lays the command line over it
@@ -104,9 +104,11 @@ func (m *Manager) apply(ctx context.Context, plan *Plan) error {
 }
 
 // complete adds to what is wanted what only the daemon knows: which kinds
-// listen, and its own door, which follows the default settings.
+// listen, and its own doors, which follow the default settings.
 func (m *Manager) complete(want *Config) {
-	want.Ports = append(want.Ports, Port{Link: m.Own, Set: Settings{}, own: true})
+	for _, own := range m.Own {
+		want.Ports = append(want.Ports, Port{Link: own, Set: Settings{}, own: true})
+	}
 	for i := range want.Ports {
 		p := &want.Ports[i]
 		for _, k := range m.Kinds {

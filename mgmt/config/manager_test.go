@@ -35,7 +35,7 @@ func newLab(t *testing.T, text string) *lab {
 	path := filepath.Join(dir, "a.toml")
 	l.Manager = &Manager{File: path, Kinds: known.Kinds, Load: func() (*Config, error) { return Load(path, known) }}
 	l.Log = slog.New(slog.NewTextHandler(&l.logs, nil))
-	l.Own = link.Spec{Kind: "stream", Addr: "unix:" + dir + "/stream"}
+	l.Own = []link.Spec{{Kind: "stream", Addr: "unix:" + dir + "/stream"}}
 	l.write(text)
 	if l.Started, err = l.Load(); err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func newLab(t *testing.T, text string) *lab {
 	}
 	t.Cleanup(func() { _ = sw.Close() })
 	l.Switch = sw
-	for _, spec := range append(l.Started.Specs(), l.Own.String()) {
+	for _, spec := range append(l.Started.Specs(), l.Own[0].String()) {
 		if _, err := sw.Add(t.Context(), spec); err != nil {
 			t.Fatal(err)
 		}

@@ -139,9 +139,22 @@ func portChange(old, wanted Settings) vswitch.PortChange {
 			ch.MACLimit = &cfg.MACLimit
 		case "mirror":
 			ch.Mirror = &cfg.Mirror
+		case "allowuser":
+			ch.User = orAnybody(cfg.User)
+		case "allowgroup":
+			ch.Group = orAnybody(cfg.Group)
 		default:
 			stpPortChange(&ch, key, &cfg)
 		}
 	}
 	return ch
+}
+
+// orAnybody is a User or Group as a change wants it.
+func orAnybody(id *int) *int {
+	if id == nil {
+		anybody := vswitch.Anybody
+		return &anybody
+	}
+	return id
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // Running is a switch as a Config: what can change in it as it is now, the rest
-// as it was started. own is the door of its directory; it is not part of it.
-func Running(sw *vswitch.Switch, started *Config, own link.Spec) *Config {
+// as it was started. own are the doors of its directory; they are not part of it.
+func Running(sw *vswitch.Switch, started *Config, own []link.Spec) *Config {
 	info := sw.Info()
 	c := New("")
 	maps.Copy(c.values, started.values)
@@ -23,7 +23,7 @@ func Running(sw *vswitch.Switch, started *Config, own link.Spec) *Config {
 	for _, d := range info.Doors {
 		if p, err := ParsePort(d.Spec); err == nil {
 			p.ref, p.door = d.Name, true
-			p.own = p.Link.Kind == own.Kind && p.Link.Addr == own.Addr
+			p.own = slices.ContainsFunc(own, func(o link.Spec) bool { return linkKey(o) == linkKey(p.Link) })
 			c.Ports = append(c.Ports, p)
 		}
 	}
@@ -66,6 +66,8 @@ func givenSettings(cfg vswitch.PortConfig) Settings {
 			"mtu":         cfg.MTU != 0 && cfg.MTU != frame.MaxMTU,
 			"maclimit":    cfg.MACLimit != 0,
 			"mirror":      len(cfg.Mirror) > 0,
+			"allowuser":   cfg.User != nil,
+			"allowgroup":  cfg.Group != nil,
 		}
 		if none, ours := stpNone[key]; given[key] || ours && stpCanonical(key, cfg) != none {
 			s[key] = canonical(key, cfg)

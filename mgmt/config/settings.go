@@ -16,7 +16,7 @@ type Settings map[string]string
 
 // settingNames are the keys of Settings in the order of a file. Number and name
 // are no settings: they say which port it is.
-var settingNames = append([]string{"vlan", "tagged", "transparent", "isolated", "down", "mtu", "maclimit", "mirror"}, stpNames...)
+var settingNames = append([]string{"vlan", "tagged", "transparent", "isolated", "down", "mtu", "maclimit", "mirror", "allowuser", "allowgroup"}, stpNames...)
 
 // portKeys are the keys that a port of any kind has.
 var portKeys = append([]string{"id", "name"}, settingNames...)
@@ -84,8 +84,19 @@ func canonical(key string, cfg vswitch.PortConfig) string {
 		return strconv.Itoa(cfg.MACLimit)
 	case "mirror":
 		return mirrorText(cfg.Mirror)
+	case "allowuser":
+		return accountText(cfg.User)
+	case "allowgroup":
+		return accountText(cfg.Group)
 	}
 	return stpCanonical(key, cfg)
+}
+
+func accountText(id *int) string {
+	if id == nil {
+		return "any"
+	}
+	return strconv.Itoa(*id)
 }
 
 func onOff(on bool) string {
@@ -138,6 +149,8 @@ func fill(defaults, given Settings) Settings {
 		"mtu":         get("mtu", strconv.Itoa(frame.MaxMTU)),
 		"maclimit":    get("maclimit", "0"),
 		"mirror":      get("mirror", "none"),
+		"allowuser":   get("allowuser", "any"),
+		"allowgroup":  get("allowgroup", "any"),
 	}
 	for key, none := range stpNone {
 		full[key] = get(key, none)

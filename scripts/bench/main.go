@@ -24,7 +24,7 @@ func main() {
 }
 
 // subcommands are what the bench starts of itself.
-var subcommands = map[string]func(string) error{"worker": runWorker, "copy": runCopy, "netns": runNetns, "hold": runHold}
+var subcommands = map[string]func(string) error{"worker": runWorker, "copy": runCopy, "dgramcopy": runDgramCopy, "netns": runNetns, "hold": runHold}
 
 type options struct {
 	settings

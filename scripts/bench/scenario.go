@@ -66,6 +66,7 @@ func allScenarios(peers []*peer, s settings) []*scenario {
 	list = append(list,
 		&scenario{name: "rtt/64", table: tableRTT, quick: true, reps: s.twice(), cells: cells(peers, &plan{jobs: rttJobs(64), dur: s.dur})},
 		&scenario{name: "rtt/1514", table: tableRTT, reps: atMost(3), cells: cells(peers, &plan{jobs: rttJobs(1514), dur: s.dur})})
+	list = append(list, vdeScenarios(peers, s)...)
 	for _, p := range peers {
 		if p.managed {
 			list = append(list, vlanScenario(p, s), neighbourScenario(p, s))

@@ -30,10 +30,10 @@ type Batch struct {
 	// package offload has checked.
 	Offloads []Offload
 
-	// Runts counts frames that were too short to have a header, and Bad those
-	// whose offload header was wrong, that the Link skipped while it read this
-	// Batch.
-	Runts, Bad int
+	// Runts counts frames that were too short to have a header, Giants those
+	// that were longer than MaxLen, and Bad those whose offload header was
+	// wrong, that the Link skipped while it read this Batch.
+	Runts, Giants, Bad int
 
 	// Merged counts frames that left inside the one before them, and Refused
 	// those that the other side would not have, of those that the Link took
@@ -56,7 +56,7 @@ func (b *Batch) Reset() {
 	b.Refs = b.Refs[:0]
 	b.Offloads = b.Offloads[:0]
 	b.Prefixed, b.More = false, false
-	b.Runts, b.Bad, b.Merged, b.Refused, b.RefusedBytes = 0, 0, 0, 0, 0
+	b.Runts, b.Giants, b.Bad, b.Merged, b.Refused, b.RefusedBytes = 0, 0, 0, 0, 0, 0
 }
 
 // Edit is a change to a frame's outer VLAN tag. The zero Edit leaves the frame

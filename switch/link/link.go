@@ -63,6 +63,9 @@ type Peer struct {
 	PID  int    // 0: unknown
 	UID  int    // -1: unknown
 	Addr string // network address or path, for humans
+	// Description is what the other end says of itself. Nobody vouches for it;
+	// it is printable.
+	Description string
 }
 
 // Peered is implemented by Links that know who is on the other end.
@@ -138,4 +141,8 @@ type Options struct {
 
 	// MTU is what the port is set to; 0: nothing.
 	MTU int
+
+	// Refused is called when a client could not be let in, with the reason. It
+	// may be nil.
+	Refused func(error)
 }

@@ -24,13 +24,16 @@ const (
 
 // dialer yields a Link to one address, and another when that has died.
 type dialer struct {
-	addr address
+	text string // the Spec
+	dial func(context.Context) (link.Link, error)
 	opt  link.Options
 	last time.Time // when it yielded the latest Link
 	wait time.Duration
 }
 
-func newDialer(addr address, opt link.Options) *dialer { return &dialer{addr: addr, opt: opt} }
+func newDialer(addr address, opt link.Options) *dialer {
+	return &dialer{text: "stream:" + addr.String() + ",connect=on", dial: addr.dial, opt: opt}
+}
 
 // Accept implements link.Source. It tries for ever. A Link that lived for less
 // than the longest wait does not count as success: the other side may accept
@@ -63,11 +66,11 @@ func (d *dialer) Accept(ctx context.Context) (link.Link, error) {
 	}
 }
 
-func (d *dialer) dial(ctx context.Context) (link.Link, error) {
+func (a address) dial(ctx context.Context) (link.Link, error) {
 	nd := net.Dialer{Timeout: dialTime}
-	conn, err := nd.DialContext(ctx, d.addr.network, d.addr.text)
+	conn, err := nd.DialContext(ctx, a.network, a.text)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %v: %w", d.addr, err)
+		return nil, fmt.Errorf("connect to %v: %w", a, err)
 	}
 	return takeSocket(conn)
 }
@@ -76,26 +79,32 @@ func (d *dialer) dial(ctx context.Context) (link.Link, error) {
 // poller: the switch polls it itself.
 func takeSocket(conn net.Conn) (link.Link, error) {
 	defer conn.Close()
-	raw, err := conn.(syscall.Conn).SyscallConn()
+	fd, err := takeFD(conn)
 	if err != nil {
 		return nil, err
 	}
-	var fd int
-	var dupErr error
-	err = raw.Control(func(s uintptr) {
-		fd, dupErr = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0)
-	})
-	if err = errors.Join(err, dupErr); err != nil {
-		return nil, fmt.Errorf("take socket of connection: %w", err)
-	}
 	return newStreamLink(fd)
+}
+
+// takeFD duplicates the descriptor of a connection's socket.
+func takeFD(conn net.Conn) (fd int, err error) {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	var dupErr error
+	err = raw.Control(func(s uintptr) { fd, dupErr = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) })
+	if err = errors.Join(err, dupErr); err != nil {
+		return -1, fmt.Errorf("take socket of connection: %w", err)
+	}
+	return fd, nil
 }
 
 // Listening implements link.Source.
 func (d *dialer) Listening() bool { return false }
 
 // String implements link.Source.
-func (d *dialer) String() string { return "stream:" + d.addr.String() + ",connect=on" }
+func (d *dialer) String() string { return d.text }
 
 // Close implements link.Source.
 func (d *dialer) Close() error { return nil }

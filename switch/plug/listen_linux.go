@@ -147,6 +147,18 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// pauseUnless waits for d and tells whether done was closed meanwhile.
+func pauseUnless(done <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return false
+	case <-done:
+		return true
+	}
+}
+
 // Listening implements link.Source.
 func (l *listener) Listening() bool { return true }
 

@@ -29,6 +29,7 @@ func (g *gather) reset()                               {}
 func (g *gather) addAll(*frame.Batch, []frame.Ref) int { return 0 }
 func (g *gather) send(*socket) (int, error)            { return 0, errors.ErrUnsupported }
 func newDialer(address, link.Options) link.Source      { return nil }
+func newVDEDialer(vdeSpec, link.Options) link.Source   { return nil }
 
 // ListenUnix opens a listening Unix socket.
 func ListenUnix(context.Context, string, int) (net.Listener, error) {
@@ -39,5 +40,9 @@ func ListenUnix(context.Context, string, int) (net.Listener, error) {
 func Holder(string) (pid int, ok bool) { return 0, false }
 
 func listen(context.Context, address, int) (link.Source, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func listenVDE(context.Context, vdeSpec, link.Options) (link.Source, error) {
 	return nil, errors.ErrUnsupported
 }

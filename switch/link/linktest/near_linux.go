@@ -47,6 +47,10 @@ func newNear(t testing.TB, l link.Link) *near {
 		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET}
 		err = unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, l.FD(), &ev)
 	}
+	if c, ok := l.(link.Controlled); ok && err == nil {
+		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: controlEvent}
+		err = unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, c.ControlFD(), &ev)
+	}
 	if err != nil {
 		t.Fatalf("poll link: %v", err)
 	}
@@ -54,6 +58,9 @@ func newNear(t testing.TB, l link.Link) *near {
 	t.Cleanup(n.close)
 	return n
 }
+
+// controlEvent marks what epoll says of a control connection.
+const controlEvent = 1
 
 // close closes the Link, once.
 func (n *near) close() {
@@ -80,7 +87,7 @@ func (n *near) awaitReadable() {
 		case ready == 0:
 			n.t.Fatalf("nothing to read for %v; did the link leave something unread without setting More?", Patience)
 		}
-		n.ended = events[0].Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
+		n.ended = events[0].Fd == controlEvent || events[0].Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
 		return
 	}
 }
