@@ -67,12 +67,18 @@ func (c cord) pull() {
 	}
 }
 
-// closed counts the ends of cables that do not forward.
+// closed counts the ends of cables that do not forward; -1: one of them still
+// waits for its turn, so that the ends, which are not looked at all at once, may
+// be of two different trees.
 func closed(cords ...cord) int {
 	n := 0
 	for _, c := range cords {
 		for _, p := range []PortInfo{c.a.port(c.port1), c.b.port(c.port2)} {
-			if p.Tree.State != "forwarding" {
+			switch {
+			case p.Tree.State == "forwarding":
+			case p.Tree.Role == "designated":
+				return -1
+			default:
 				n++
 			}
 		}
