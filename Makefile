@@ -88,7 +88,7 @@ $(GOLANGCI_LINT):
 gen: ## generated files
 	$(GO) generate ./...
 
-install: build ## binaries, manual pages and completions, under $(DESTDIR)$(PREFIX)
+install: build ## binaries, manual pages and completions, under $(DESTDIR)$(PREFIX); VDE_COMPAT=1: vde_switch too
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(patsubst ./cmd/%,bin/%,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
@@ -96,6 +96,10 @@ install: build ## binaries, manual pages and completions, under $(DESTDIR)$(PREF
 	bin/vnetctl completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vnetctl
 	bin/vnetctl completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vnetctl
 	bin/vnetctl completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vnetctl.fish
+ifeq ($(VDE_COMPAT),1)
+	@p=$(DESTDIR)$(PREFIX)/bin/vde_switch; [ -L $$p ] || [ ! -e $$p ] || { echo "$$p is there and not ours: not replaced"; exit 1; }
+	ln -sfn vswitch $(DESTDIR)$(PREFIX)/bin/vde_switch
+endif
 
 clean: ## remove what was built, also the guests and tools in .cache
 	rm -rf bin .cache

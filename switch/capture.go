@@ -22,6 +22,7 @@ const (
 type CaptureOptions struct {
 	Ports  []string               // numbers or names; none: all, those that come later too
 	Match  func(frame.Frame) bool // nil: all frames. Runs in the data path, for one frame at a time
+	InOnly bool                   // only frames that come in
 	Snap   int                    // bytes kept of each frame; 0: all
 	Buffer int                    // bytes that may wait to be read; 0: 4 MiB
 }
@@ -172,6 +173,9 @@ func (p *Port) note(b *frame.Batch, refs []frame.Ref, dir Direction, reason Drop
 	}
 	now := time.Now()
 	for _, c := range *taps {
+		if c.opt.InOnly && dir == DirOut {
+			continue
+		}
 		c.record(b, refs, Captured{Time: now, Port: p.id, Dir: dir, Dropped: reason != notDropped, Reason: reason})
 	}
 }

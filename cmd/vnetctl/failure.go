@@ -91,7 +91,7 @@ func (a *app) cure(e api.Error) string {
 	if a.where == "" || strings.ContainsAny(a.where, " \t\n'\"\\$`;&|<>()*?[]{}!#~") {
 		return hint
 	}
-	for _, verb := range []string{"info", "ports", "port ", "fdb", "stats", "vlan", "mirror", "top", "graph", "config", "reload", "capture", "trace"} {
+	for _, verb := range []string{"info", "ports", "port ", "fdb", "stats", "vlan", "mirror", "top", "graph", "config", "reload", "capture", "trace", "exec "} {
 		hint = strings.ReplaceAll(hint, "vnetctl "+verb, "vnetctl -s "+a.where+" "+verb)
 	}
 	return hint

@@ -275,8 +275,36 @@ func (e *emulator) control(seq string) {
 			e.x, e.y = 0, 0
 		}
 	default:
+		if e.move(seq) {
+			return
+		}
 		if !strings.HasSuffix(seq, "m") {
 			e.faults = append(e.faults, fmt.Sprintf("unknown sequence %q", seq))
 		}
 	}
+}
+
+// move moves the cursor as far as it can go, if that is what seq means.
+func (e *emulator) move(seq string) bool {
+	last := len(seq) - 1
+	n, err := strconv.Atoi(seq[1:last])
+	if seq[1:last] == "" {
+		n, err = 1, nil
+	}
+	if err != nil {
+		return false
+	}
+	switch seq[last] {
+	case 'A':
+		e.y = max(0, e.y-n)
+	case 'B':
+		e.y = min(e.h-1, e.y+n)
+	case 'C':
+		e.x = min(e.w-1, e.x+n)
+	case 'D':
+		e.x = max(0, e.x-n)
+	default:
+		return false
+	}
+	return true
 }

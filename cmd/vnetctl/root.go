@@ -72,6 +72,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.infoCommand(), a.portsCommand(), a.portCommand(), a.fdbCommand(), a.vlanCommand(), a.mirrorCommand(), a.stpCommand(), a.topCommand(), a.graphCommand(),
 		a.statsCommand(), a.listCommand(), a.monitorCommand(), a.captureCommand(), a.traceCommand(), a.configCommand(), a.reloadCommand(),
+		a.consoleCommand(), a.execCommand(),
 	)
 	return root
 }

@@ -27,6 +27,7 @@ var answers = map[string]any{
 	"config diff": configDiffAnswer{},
 	"config save": configSaveAnswer{},
 	"config show": api.Config{},
+	"exec":        execAnswer{},
 	"fdb":         api.FDB{},
 	"fdb add":     api.FDBEntry{},
 	"fdb del":     api.Removed{},
@@ -55,7 +56,7 @@ var answers = map[string]any{
 	"vlan set":    api.Port{},
 	"vlan show":   vlanList{},
 
-	"config": nil, "mirror clear": nil, "port": nil, "port down": nil, "port remove": nil, "port up": nil,
+	"config": nil, "console": nil, "mirror clear": nil, "port": nil, "port down": nil, "port remove": nil, "port up": nil,
 }
 
 // schemaFile is a schema of its own.
@@ -163,12 +164,13 @@ func sameFiles(t *testing.T, dir string, want map[string][]byte) {
 // What verbs print is what the schemas say, down to each field.
 func TestJSONOutputs(t *testing.T) {
 	s := busySwitch(t)
+	openConsole(t, s)
 	s.Plug()
 	done := map[string]bool{}
 	for _, line := range []string{
 		"port set|port1 name=vm1", "port add|stream:unix:DIR/far,connect=on,name=far", "vlan set|vm1 10", "vlan add|20 vm1", "vlan del|20 vm1", "vlan|", "vlan show|10",
 		"mirror set|port3 vm1", "mirror|", "mirror show|", "fdb add|02:00:00:00:00:aa vm1", "fdb|", "fdb show|", "fdb del|02:00:00:00:00:aa", "fdb flush|",
-		"|", "info|", "ports|", "stats|--interval 1ns", "stats|--interval 0", "top|-n 1 --interval 100ms", "monitor|--since 0 --follow=false", "list|", "list|--interval 0", "graph|", "graph|--interval 0", "trace|vm1 arp", "stp set|mode=rstp", "stp|", "stp show|", "ports|",
+		"exec|port/print", "|", "info|", "ports|", "stats|--interval 1ns", "stats|--interval 0", "top|-n 1 --interval 100ms", "monitor|--since 0 --follow=false", "list|", "list|--interval 0", "graph|", "graph|--interval 0", "trace|vm1 arp", "stp set|mode=rstp", "stp|", "stp show|", "ports|",
 	} {
 		verb, args, _ := strings.Cut(line, "|")
 		done[verb] = true

@@ -55,7 +55,7 @@ func (o *options) readConfig(f *pflag.FlagSet, args []string) error {
 	}
 	o.config.file, o.config.wanted = path, c
 	o.config.load = func() (*config.Config, error) {
-		again, err := parseFlags(args)
+		again, err := parseArgs(args, o.vde.is)
 		return again.config.wanted, err
 	}
 	for _, key := range c.Given() {

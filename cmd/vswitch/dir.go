@@ -25,15 +25,15 @@ type directory struct {
 // pidName holds the daemon's process number, for scripts, and the lock.
 const pidName = "pid"
 
-// holdDir makes the directory if need be and takes hold of it. It fails before
-// anything is touched if another process holds it.
+// holdDir makes the directory, with this mode, if need be and takes hold of it. It
+// fails before anything is touched if another process holds it.
 func holdDir(path string, mode fs.FileMode, gid int) (*directory, error) {
 	d := &directory{path: path}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make directory for switch: %w (choose another place with -s DIR)", err)
 	}
 	syscall.Umask(0o077) // from here on: a door must not be open before its mode is set
-	err := os.Mkdir(path, dirMode(mode))
+	err := os.Mkdir(path, mode)
 	d.made = err == nil
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make switch directory: %w (choose another place with -s DIR)", err)
@@ -47,7 +47,7 @@ func holdDir(path string, mode fs.FileMode, gid int) (*directory, error) {
 		}
 	}
 	if d.made { // the mode that Mkdir gave is less the umask
-		if err := os.Chmod(path, dirMode(mode)); err != nil {
+		if err := os.Chmod(path, mode); err != nil {
 			return nil, errors.Join(err, d.release())
 		}
 	}

@@ -21,7 +21,7 @@ func TestSwitchLivesInADirectory(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		dir := filepath.Join(tempDir(t), "lab")
 		d := start(t, dir)
-		want := "api Srw-------, ctl Srw-------, pid -rw-------, stream Srw-------"
+		want := "api Srw-------, ctl Srw-------, mgmt Srw-------, pid -rw-------, stream Srw-------"
 		if got := listing(t, dir); got != want {
 			t.Errorf("in the directory: %s, want %s", got, want)
 		}
@@ -297,11 +297,11 @@ func TestHoldAndRelease(t *testing.T) {
 	defer syscall.Umask(old)
 	dir := filepath.Join(tempDir(t), "lab")
 	for range 3 {
-		d, err := holdDir(dir, 0o600, -1)
+		d, err := holdDir(dir, 0o700, -1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := holdDir(dir, 0o600, -1); err == nil || !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid())) {
+		if _, err := holdDir(dir, 0o700, -1); err == nil || !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid())) {
 			t.Errorf("held twice: %v", err)
 		}
 		if err := d.release(); err != nil {

@@ -37,16 +37,25 @@ type options struct {
 	web       string // address of the web page; "": none
 	webWrite  bool   // the web page may change the switch
 	config    configOptions
+	vde       vdeOptions
 	verbose   bool
 	quiet     bool
 }
 
 const maxSpin = config.MaxSpin
 
-func parseFlags(args []string) (options, error) {
+func parseFlags(args []string) (options, error) { return parseArgs(args, false) }
+
+// parseArgs reads the command line; vde says that we are called vde_switch.
+func parseArgs(args []string, vde bool) (options, error) {
 	var o options
 	var raw rawOptions
+	o.vde.is = vde
 	f := o.flags(&raw)
+	args, err := newGrammar(f, vde).translate(args)
+	if err != nil {
+		return o, err
+	}
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -60,10 +69,19 @@ func parseFlags(args []string) (options, error) {
 	for _, name := range o.taps {
 		o.ports = append(o.ports, link.Spec{Kind: "tap", Addr: name}.String())
 	}
+	if err := o.treeVDE(f); err != nil {
+		return o, err
+	}
 	if err := o.readConfig(f, args); err != nil {
 		return o, err
 	}
+	if err := o.defaultsVDE(f, &raw); err != nil {
+		return o, err
+	}
 	if err := o.resolve(raw); err != nil {
+		return o, err
+	}
+	if err := o.resolveVDE(raw); err != nil {
 		return o, err
 	}
 	o.settle(f)
@@ -74,6 +92,7 @@ func parseFlags(args []string) (options, error) {
 type rawOptions struct {
 	dir, name, mode, group, mgmtGroup string
 	help                              bool
+	vde                               rawVDE
 }
 
 // flags makes the flags that fill in o and raw.
@@ -89,7 +108,7 @@ func (o *options) flags(raw *rawOptions) *pflag.FlagSet {
 	f.StringVarP(&raw.mode, "mode", "m", "0600", "octal `MODE` of the doors; the directory follows it")
 	f.StringVarP(&raw.group, "group", "g", "", "`GROUP` of the directory and the doors")
 	f.StringVar(&raw.mgmtGroup, "mgmtgroup", "", "`GROUP` whose members may change the switch, besides its user and root")
-	f.BoolVar(&o.hub, "hub", false, "send every frame to every port, as a hub does")
+	f.BoolVarP(&o.hub, "hub", "x", false, "send every frame to every port, as a hub does")
 	o.stp.flags(f)
 	f.DurationVar(&o.ageing, "ageing", 300*time.Second, "forget addresses not seen for this `TIME`")
 	f.IntVar(&o.fdbSize, "fdb-size", 65536, "most addresses to remember")
@@ -97,6 +116,7 @@ func (o *options) flags(raw *rawOptions) *pflag.FlagSet {
 	f.DurationVar(&o.spin, "spin", 50*time.Microsecond, "look for frames this `TIME` before sleeping, while they come that fast; 0: never")
 	o.tcpFlags(f)
 	o.configFlags(f)
+	o.vdeFlags(f, &raw.vde)
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "log warnings and errors only, and print no welcome")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
 	f.BoolVarP(&o.version, "version", "V", false, "print the version")
@@ -165,6 +185,9 @@ func helpText(f *pflag.FlagSet) string {
   vswitch --port stream:unix:/tmp/a,vlan=10 --port stream:unix:/tmp/b,tagged=10+20
   vswitch -t tap0                         also for this host, by TAP device tap0
   vswitch --config lab.toml               all of it from a file; SIGHUP or vnetctl reload reads it again
+
+Called vde_switch, it is that: its options, its defaults, its console on standard
+input. Options of vde_switch work here too, with one dash or two.
 
 Plug QEMU in with
   -netdev stream,id=n0,addr.type=unix,addr.path=DIR/stream -device virtio-net-pci,netdev=n0

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"vnetkit/mgmt/api"
@@ -31,13 +32,18 @@ var (
 func main() { os.Exit(run()) }
 
 func run() int {
-	opt, err := parseFlags(os.Args[1:])
+	caller := findParent()
+	vde := filepath.Base(os.Args[0]) == vdeName
+	opt, err := parseArgs(os.Args[1:], vde)
 	switch {
 	case err != nil:
-		complain(err, "vswitch --help")
+		complain(err, filepath.Base(os.Args[0])+" --help")
 		return 2
 	case opt.help != "":
 		fmt.Print(opt.help)
+		if vde {
+			return 1 // as vde_switch does
+		}
 		return 0
 	case opt.version:
 		fmt.Printf("vswitch %s (commit %s)\n", version, commit)
@@ -46,11 +52,21 @@ func run() int {
 		opt.config.reportCheck(os.Stdout)
 		return 0
 	}
+	if opt.vde.daemon && !caller.waits() {
+		return daemonise()
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := serve(ctx, opt); err != nil {
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	if err := serve(ctx, opt, caller); err != nil {
 		complain(err, "")
 		return exitCode(err)
+	}
+	if vde && len(interrupted) > 0 { // scripts can tell, as they could with vde_switch
+		signal.Reset(os.Interrupt)
+		_ = syscall.Kill(os.Getpid(), syscall.SIGINT)
+		return 128 + int(syscall.SIGINT)
 	}
 	return 0
 }

@@ -27,9 +27,13 @@ func newManager(sw *vswitch.Switch, opt options, log *slog.Logger) *config.Manag
 	}
 }
 
-// surviveHangup keeps a SIGHUP that comes too early to be answered from ending
-// a process that has a config file.
-func surviveHangup(opt options) {
+// surviveSignals keeps signals from ending the process that should not: a SIGHUP
+// that comes too early to be answered if there is a config file, and all that
+// vde_switch survives if we are called so or are a daemon.
+func surviveSignals(opt options) {
+	if opt.vde.is || opt.vde.daemon {
+		signal.Ignore(harmless...)
+	}
 	if opt.config.file != "" {
 		signal.Ignore(syscall.SIGHUP)
 	}

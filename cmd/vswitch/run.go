@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -20,15 +21,19 @@ import (
 	"vnetkit/switch/plug"
 )
 
-// serve runs a switch until ctx ends.
-func serve(ctx context.Context, opt options) (err error) {
-	surviveHangup(opt)
-	dir, err := holdDir(opt.dir, opt.mode, opt.group)
+// serve runs a switch until ctx ends. It tells who waits for that when everything
+// is open.
+func serve(ctx context.Context, opt options, caller parent) (err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	surviveSignals(opt)
+	dir, err := holdDir(opt.dir, opt.vde.dirMode, opt.group)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.release()) }()
-	log := newLog(opt)
+	sink := &logSink{w: os.Stderr}
+	log := newLog(opt, sink)
 	sw, err := newSwitch(opt, log)
 	if err != nil {
 		return err
@@ -56,17 +61,31 @@ func serve(ctx context.Context, opt options) (err error) {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	door, err := openConsole(ctx, sw, opt, log, stop)
+	if err != nil {
+		return errors.Join(err, tcp.close(), ln.Close())
+	}
+	defer func() { err = errors.Join(err, door.Close()) }()
+	pid, err := writePidfile(opt.vde.pidfile)
+	if err != nil {
+		return errors.Join(err, door.ln.Close(), tcp.close(), ln.Close())
+	}
+	defer func() { err = errors.Join(err, pid.remove()) }()
 	if !opt.quiet {
 		welcome(opt)
 	}
 	tcp.announce(os.Stdout, opt.quiet)
+	if err := caller.release(sink, opt.config.file == ""); err != nil { // reload needs the present directory
+		return errors.Join(fmt.Errorf("go to the background: %w", err), door.ln.Close(), tcp.close(), ln.Close())
+	}
 	log.Info("switch is up", "dir", opt.dir, "pid", os.Getpid(), "version", version)
+	defer door.start(ctx, opt, stop)()
 	err = tcp.serveWith(ctx, func(ctx context.Context) error { return server.Serve(ctx, ln) })
 	log.Info("switch stops")
 	return err
 }
 
-func newLog(opt options) *slog.Logger {
+func newLog(opt options, to io.Writer) *slog.Logger {
 	level := slog.LevelInfo
 	switch {
 	case opt.quiet:
@@ -74,7 +93,7 @@ func newLog(opt options) *slog.Logger {
 	case opt.verbose:
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: level}))
 }
 
 func newSwitch(opt options, log *slog.Logger) (*vswitch.Switch, error) {
@@ -85,13 +104,16 @@ func newSwitch(opt options, log *slog.Logger) (*vswitch.Switch, error) {
 	// A worker that comes back from waiting must find a processor free in
 	// the Go scheduler, whatever management does at that moment.
 	runtime.GOMAXPROCS(max(runtime.NumCPU(), opt.workers) + 2)
+	tree := opt.stp.config()
+	tree.MAC = opt.vde.mac
 	return vswitch.New(vswitch.Options{
 		Kinds:   kinds,
 		Default: defaults,
 		Ageing:  opt.ageing,
 		FDBSize: opt.fdbSize,
+		MaxPort: opt.vde.numPorts,
 		Hub:     opt.hub,
-		STP:     opt.stp.config(),
+		STP:     tree,
 		Workers: opt.workers,
 		Spin:    opt.spin,
 		Log:     log,

@@ -1,0 +1,89 @@
+package console
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"vnetkit/switch/frame"
+)
+
+// EtherTypes and what else is looked at in frames.
+const (
+	typeIPv4 = 0x0800
+	typeARP  = 0x0806
+	typeIPv6 = 0x86dd
+
+	protoICMPv6 = 58
+	neighbourAd = 136 // neighbour advertisement, RFC 4861, 4.4
+)
+
+// network is the part of f behind its tags, and the EtherType before it.
+func network(f frame.Frame) (uint16, []byte) {
+	if len(f) < frame.HeaderLen {
+		return 0, nil
+	}
+	typ, rest := f.Type(), []byte(f[frame.HeaderLen:])
+	for range 2 {
+		if (typ == frame.TypeVLAN || typ == frame.TypeService) && len(rest) >= frame.TagLen {
+			typ, rest = binary.BigEndian.Uint16(rest[2:]), rest[frame.TagLen:]
+		}
+	}
+	return typ, rest
+}
+
+// source is the bytes of the address that the station which sent f says is its
+// own; nil: it says none.
+func source(f frame.Frame) []byte {
+	switch typ, b := network(f); {
+	case typ == typeARP && len(b) >= 28 && b[4] == 6 && b[5] == 4: // RFC 826: sender protocol address
+		return b[14:18]
+	case typ == typeIPv4 && len(b) >= 20 && b[0]>>4 == 4:
+		return b[12:16]
+	case typ == typeIPv6 && len(b) >= 40 && b[0]>>4 == 6:
+		return b[8:24]
+	}
+	return nil
+}
+
+// ipKey is a number for f's station and address; ok is false where there is none.
+// Two pairs with one number hide each other for a second, no longer.
+func ipKey(f frame.Frame) (key uint64, ok bool) {
+	a := source(f)
+	if a == nil {
+		return 0, false
+	}
+	const prime = 0x9e3779b97f4a7c15
+	key = f.Src().Uint64() * prime
+	for ; len(a) > 0; a = a[4:] {
+		key = (key ^ uint64(binary.BigEndian.Uint32(a))) * prime
+		key ^= key >> 29
+	}
+	return key, true
+}
+
+// readIP is the address that the station which sent f uses: its own in a header,
+// in ARP or in a neighbour advertisement. Addresses that mean nobody and everybody
+// do not count.
+func readIP(f frame.Frame) (netip.Addr, bool) {
+	b := source(f)
+	if b == nil || f.Src().IsGroup() {
+		return netip.Addr{}, false
+	}
+	a, ok := netip.AddrFromSlice(b)
+	if target, adv := advertised(f); adv {
+		a = target
+	}
+	if !ok || a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return netip.Addr{}, false
+	}
+	return a, true
+}
+
+// advertised is the target of a neighbour advertisement.
+func advertised(f frame.Frame) (netip.Addr, bool) {
+	typ, b := network(f)
+	if typ != typeIPv6 || len(b) < 64 || b[6] != protoICMPv6 || b[40] != neighbourAd {
+		return netip.Addr{}, false
+	}
+	return netip.AddrFromSlice(b[48:64])
+}
