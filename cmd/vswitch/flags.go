@@ -153,6 +153,7 @@ func helpText(f *pflag.FlagSet) string {
   vswitch --port stream:tcp:0.0.0.0:5558  also for QEMUs on other hosts
   vswitch --port stream:unix:/tmp/a,vlan=10 --port stream:unix:/tmp/b,tagged=10+20
   vswitch --config lab.toml               all of it from a file; SIGHUP or vnetctl reload reads it again
+  vswitch plug sw1 = ssh host vswitch plug sw2   a cable between two switches: vswitch plug --help
 
 Plug QEMU in with
   -netdev stream,id=n0,addr.type=unix,addr.path=DIR/stream -device virtio-net-pci,netdev=n0

@@ -8,7 +8,7 @@
 //
 // The parts: flags.go reads the command line, dir.go makes and guards the
 // directory, run.go puts the switch together, kinds.go lists what can be
-// plugged in.
+// plugged in. vswitch plug is a program of its own, in package cable.
 package main
 
 import (
@@ -19,6 +19,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"vnetkit/cmd/vswitch/cable"
 	"vnetkit/mgmt/api"
 )
 
@@ -31,6 +32,9 @@ var (
 func main() { os.Exit(run()) }
 
 func run() int {
+	if len(os.Args) > 1 && os.Args[1] == "plug" {
+		return cable.Run(os.Args[2:], kinds)
+	}
 	opt, err := parseFlags(os.Args[1:])
 	switch {
 	case err != nil:
