@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vnetkit/switch/frame"
+	"vnetkit/switch/impair"
 	"vnetkit/switch/link"
 )
 
@@ -55,6 +56,7 @@ type PortConfig struct {
 	Isolated    bool         // exchange no frames with other isolated ports
 	Down        bool         // carry nothing
 	MTU         int          // largest payload in bytes that may leave here; 0: 65,535
+	Impair      impair.Cable // how bad the cable to the port is, on purpose
 	MACLimit    int          // most addresses learned here; 0: as many as the table holds
 	Mirror      []MirrorFrom // if any, the port only shows copies of what these ports carry
 }
@@ -114,6 +116,7 @@ type PortChange struct {
 	Isolated    *bool
 	Down        *bool
 	MTU         *int
+	Impair      *impair.Cable
 	MACLimit    *int
 	Mirror      *[]MirrorFrom
 }
@@ -136,6 +139,7 @@ func (c PortConfig) apply(ch PortChange) PortConfig {
 	set(&c.Isolated, ch.Isolated)
 	set(&c.Down, ch.Down)
 	set(&c.MTU, ch.MTU)
+	set(&c.Impair, ch.Impair)
 	set(&c.MACLimit, ch.MACLimit)
 	set(&c.Mirror, ch.Mirror)
 	return c
@@ -185,6 +189,9 @@ func (c PortConfig) validate() error {
 		return fmt.Errorf("%w: MTU %d: want %d to %d bytes", ErrInvalid, c.MTU, MinMTU, frame.MaxMTU)
 	case c.MACLimit < 0:
 		return fmt.Errorf("%w: MAC limit %d: want 0 (none) or more", ErrInvalid, c.MACLimit)
+	}
+	if err := c.Impair.Validate(); err != nil {
+		return fmt.Errorf("%w: impair %v: %w", ErrInvalid, c.Impair, err)
 	}
 	return checkName(c.Name)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vnetkit/switch/frame"
+	"vnetkit/switch/impair"
 	"vnetkit/switch/link"
 )
 
@@ -315,6 +316,7 @@ var commonKeys = map[string]func(*PortConfig, string) error{
 		c.MACLimit, err = number(v, 0, MaxFDBSize)
 		return
 	},
+	"impair":      func(c *PortConfig, v string) (err error) { c.Impair, err = impair.Parse(v); return },
 	"mirror":      func(c *PortConfig, v string) (err error) { c.Mirror, err = ParseMirror(v); return },
 	"transparent": func(c *PortConfig, v string) (err error) { c.Transparent, err = onOff(v); return },
 	"isolated":    func(c *PortConfig, v string) (err error) { c.Isolated, err = onOff(v); return },

@@ -37,6 +37,7 @@ type Port struct {
 	taps  atomic.Pointer[[]*Capture] // who captures frames here; nil: nobody
 	drops [numDropReasons]atomic.Uint64
 	tx    egress
+	lines lines
 }
 
 // countIn adds one batch to the port's counters.
@@ -88,6 +89,8 @@ func (p *Port) info() PortInfo {
 		MACs:   p.sw.fdb.PortLen(p.id),
 	}
 	i.Config.ID, i.Config.Name = p.id, p.name()
+	i.Held, i.Duplicated = p.heldFrames(), p.duplicates()
+	i.Queue += i.Held[DirIn] + i.Held[DirOut]
 	for r := range p.drops {
 		i.Drops[r] = p.drops[r].Load()
 	}
@@ -108,5 +111,7 @@ func (p *Port) view() *view {
 		up:          p.attached && !p.cfg.Down,
 		mtu:         p.cfg.MTU,
 		monitor:     len(p.cfg.Mirror) > 0,
+		badIn:       p.badLine(DirIn),
+		badOut:      p.badLine(DirOut),
 	}
 }

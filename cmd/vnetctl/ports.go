@@ -125,6 +125,7 @@ func flags(p api.Port) string {
 	add(p.Isolated, "isolated")
 	add(p.MACLimit > 0, "maclimit="+strconv.Itoa(p.MACLimit))
 	add(p.Mirror != "none" && p.Mirror != "", "mirror="+p.Mirror)
+	add(p.Impair != "none" && p.Impair != "", "impair="+p.Impair)
 	if text == "" {
 		return ""
 	}

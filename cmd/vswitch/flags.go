@@ -177,6 +177,7 @@ Keys of every kind
   transparent=on  tags are payload, and spanning tree, LACP and LLDP frames pass
   isolated=on     no frames from and to other isolated ports
   mtu=N           largest payload that leaves here, 68 to 65535 bytes (65535)
+  impair=WHAT     bad cable on purpose: delay:20ms+jitter:5ms+in-loss:1%+out-rate:10M (docs/cables.md)
   maclimit=N      most addresses learned here; 0: no limit of its own
   mirror=P:in+P   only shows copies of what ports P carry: in, out or both; all
   down=on         carry nothing

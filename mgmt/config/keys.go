@@ -150,4 +150,5 @@ var portKeyTypes = map[string]portKey{
 	"mtu":         {typ: number, want: fmt.Sprintf("a number from %d to %d", vswitch.MinMTU, frame.MaxMTU)},
 	"maclimit":    {typ: number, want: fmt.Sprintf("a number from 0 (none) to %d", vswitch.MaxFDBSize)},
 	"mirror":      {typ: text, list: '+', want: `"none", "all" or ports such as ["vm1:in", "vm2"]`},
+	"impair":      {typ: text, list: '+', want: `"none" or how bad the cable is, such as ["delay:20ms", "in-loss:1%"]`},
 }

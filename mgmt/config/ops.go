@@ -126,6 +126,8 @@ func portConfig(s Settings) vswitch.PortConfig {
 			out.Down = cfg.Down
 		case "mtu":
 			out.MTU = cfg.MTU
+		case "impair":
+			out.Impair = cfg.Impair
 		case "maclimit":
 			out.MACLimit = cfg.MACLimit
 		case "mirror":
@@ -156,6 +158,8 @@ func portChange(old, wanted Settings) vswitch.PortChange {
 			ch.Down = &cfg.Down
 		case "mtu":
 			ch.MTU = &cfg.MTU
+		case "impair":
+			ch.Impair = &cfg.Impair
 		case "maclimit":
 			ch.MACLimit = &cfg.MACLimit
 		case "mirror":

@@ -63,6 +63,7 @@ func givenSettings(cfg vswitch.PortConfig) Settings {
 			"isolated":    cfg.Isolated,
 			"down":        cfg.Down,
 			"mtu":         cfg.MTU != 0 && cfg.MTU != frame.MaxMTU,
+			"impair":      !cfg.Impair.Good(),
 			"maclimit":    cfg.MACLimit != 0,
 			"mirror":      len(cfg.Mirror) > 0,
 		}

@@ -341,8 +341,6 @@ func joined(t *testing.T, a, b *station, sizes ...int) {
 	}
 }
 
-const vswitchRingFull = vswitch.DropRingFull
-
 // portOfCable is the port that was made last.
 func (s *testSwitch) portOfCable() vswitch.PortInfo {
 	list := s.Ports()
