@@ -8,7 +8,7 @@ type DropReason uint8
 
 // The reasons, in the order in which a frame meets them. Those up to
 // DropNoReceiver are counted at the port where the frame came in, the others
-// at the port where it would have gone out, but for the last three: those are
+// at the port where it would have gone out, but for those of impair: they are
 // counted at the port whose cable is bad, in either direction.
 const (
 	DropRunt DropReason = iota
