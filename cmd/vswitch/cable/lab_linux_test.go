@@ -302,6 +302,31 @@ func vdeSwitch(t *testing.T) string {
 	return dir
 }
 
+// reach waits until frames go from a to b. It may have sent too many.
+func reach(t *testing.T, a, b *station) (hello []byte) {
+	t.Helper()
+	// Nobody says when the far side of a cable is plugged in.
+	hello = testFrame(999, 60)
+	for end := time.Now().Add(patience); ; {
+		if err := a.send(hello); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case f, ok := <-b.frames:
+			if !ok {
+				t.Fatal("the receiver's connection ended")
+			}
+			if bytes.Equal(f, hello) {
+				return hello
+			}
+		case <-time.After(20 * time.Millisecond):
+			if time.Now().After(end) {
+				t.Fatalf("no frame came through in %v", patience)
+			}
+		}
+	}
+}
+
 // joined waits until frames go from a to b, and then sends one of each size
 // and checks that it arrives as it is.
 func joined(t *testing.T, a, b *station, sizes ...int) {
@@ -311,23 +336,7 @@ func joined(t *testing.T, a, b *station, sizes ...int) {
 			t.Fatal(err)
 		}
 	}
-	// Nobody says when the far side of a cable is plugged in.
-	hello := testFrame(999, 60)
-	send(hello)
-	for end, came := time.Now().Add(patience), false; !came; {
-		select {
-		case f, ok := <-b.frames:
-			if !ok {
-				t.Fatal("the receiver's connection ended")
-			}
-			came = bytes.Equal(f, hello)
-		case <-time.After(20 * time.Millisecond):
-			if time.Now().After(end) {
-				t.Fatalf("no frame came through in %v", patience)
-			}
-			send(hello)
-		}
-	}
+	hello := reach(t, a, b)
 	for i, n := range append(sizes, 61) {
 		f := testFrame(i, n)
 		send(f)
