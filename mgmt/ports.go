@@ -120,6 +120,13 @@ func portChange(req api.PortChange) (vswitch.PortChange, error) {
 		}
 		ch.Mirror = &from
 	}
+	if req.Impair != nil {
+		cable, err := vswitch.ParseImpair(*req.Impair)
+		if err != nil {
+			return ch, &api.Error{Code: api.ErrInvalid, Message: err.Error(), Hint: "write none, or as in delay:20ms+in-loss:1%+out-rate:10M"}
+		}
+		ch.Impair = &cable
+	}
 	var err error
 	if ch.User, err = allow("allow_user", req.AllowUser, vswitch.ParseUser); err != nil {
 		return ch, err
@@ -163,6 +170,7 @@ func (s *Server) port(p *vswitch.PortInfo) api.Port {
 		Isolated:    c.Isolated,
 		Down:        c.Down,
 		MTU:         c.MTU,
+		Impair:      c.Impair.String(),
 		MACLimit:    c.MACLimit,
 		Mirror:      mirror(c.Mirror),
 		Edge:        c.STP.Edge.String(),
@@ -238,6 +246,10 @@ func traffic(p *vswitch.PortInfo) api.Traffic {
 		if n := p.Drops[reason]; n > 0 {
 			t.Drops[reason.String()] = n
 		}
+	}
+	if p.Duplicated != [2]uint64{} || p.Held != [2]int{} || !p.Config.Impair.Good() {
+		t.Held = &api.BothWays{In: uint64(p.Held[vswitch.DirIn]), Out: uint64(p.Held[vswitch.DirOut])}
+		t.Duplicated = &api.BothWays{In: p.Duplicated[vswitch.DirIn], Out: p.Duplicated[vswitch.DirOut]}
 	}
 	return t
 }

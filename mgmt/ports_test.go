@@ -63,14 +63,20 @@ func TestPortLife(t *testing.T) {
 	failed(t, status, answer, api.ErrPortExists)
 
 	status, answer = do(t, s, "PATCH", "/v1/ports/vm1",
-		`{"name":"vm2","pvid":20,"tagged":"30-32+5","transparent":true,"isolated":true,"down":true,"mtu":1500,"mac_limit":3,"mirror":"vm9:in+all","allow_user":"root","allow_group":"0"}`)
+		`{"name":"vm2","pvid":20,"tagged":"30-32+5","transparent":true,"isolated":true,"down":true,"mtu":1500,"mac_limit":3,"mirror":"vm9:in+all","allow_user":"root","allow_group":"0","impair":"loss:1%+out-delay:20ms"}`)
 	p := decode[api.Port](t, answer)
 	if status != 200 || p.Name != "vm2" || p.PVID != 20 || p.Tagged != "5+30-32" || !p.Transparent || !p.Isolated || !p.Down ||
-		p.State != api.StateDown || p.MTU != 1500 || p.MACLimit != 3 || p.Mirror != "vm9:in+all:both" || p.AllowUser != "0" || p.AllowGroup != "0" {
+		p.State != api.StateDown || p.MTU != 1500 || p.MACLimit != 3 || p.Mirror != "vm9:in+all:both" || p.AllowUser != "0" || p.AllowGroup != "0" ||
+		p.Impair != "out-delay:20ms+loss:1%" || p.Held == nil || p.Duplicated == nil {
 		t.Errorf("change: %d %s", status, answer)
 	}
 	if again := get[api.Port](t, s, "/v1/ports/vm2"); again.Tagged != p.Tagged || again.Mirror != p.Mirror {
 		t.Errorf("reads %+v", again)
+	}
+
+	status, answer = do(t, s, "PATCH", "/v1/ports/vm2", `{"impair":"none"}`)
+	if p = decode[api.Port](t, answer); status != 200 || p.Impair != "none" || p.Held != nil {
+		t.Errorf("good cable again: %d %s", status, answer)
 	}
 
 	if status, answer = do(t, s, "DELETE", "/v1/ports/vm2", ""); status != 204 || answer != "" {
@@ -124,6 +130,7 @@ func TestPortErrors(t *testing.T) {
 		{"tagged", "PATCH", "/v1/ports/vm1", `{"tagged":"5-1"}`, api.ErrInvalid, "backwards"},
 		{"allow_user", "PATCH", "/v1/ports/vm1", `{"allow_user":"no-such-user"}`, api.ErrInvalid, "allow_user"},
 		{"mirror", "PATCH", "/v1/ports/vm1", `{"mirror":"vm2:up"}`, api.ErrInvalid, "up"},
+		{"impair", "PATCH", "/v1/ports/vm1", `{"impair":"loss:2"}`, api.ErrInvalid, "percentage"},
 		{"mtu", "PATCH", "/v1/ports/vm1", `{"mtu":20}`, api.ErrInvalid, "68"},
 		{"name", "PATCH", "/v1/ports/vm1", `{"name":"all"}`, api.ErrInvalid, "all"},
 		{"one of two is bad", "PATCH", "/v1/ports/vm1", `{"isolated":true,"mtu":1}`, api.ErrInvalid, "MTU"},

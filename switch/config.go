@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vnetkit/switch/frame"
+	"vnetkit/switch/impair"
 	"vnetkit/switch/link"
 	"vnetkit/switch/stp"
 )
@@ -59,6 +60,7 @@ type PortConfig struct {
 	Isolated    bool         // exchange no frames with other isolated ports
 	Down        bool         // carry nothing
 	MTU         int          // largest payload in bytes that may leave here; 0: 65,535
+	Impair      impair.Cable // how bad the cable to the port is, on purpose
 	MACLimit    int          // most addresses learned here; 0: as many as the table holds
 	Mirror      []MirrorFrom // if any, the port only shows copies of what these ports carry
 	STP         PortSTP      // its part in the spanning tree
@@ -132,6 +134,7 @@ type PortChange struct {
 	Isolated    *bool
 	Down        *bool
 	MTU         *int
+	Impair      *impair.Cable
 	MACLimit    *int
 	Mirror      *[]MirrorFrom
 	Edge        *stp.Edge
@@ -164,6 +167,7 @@ func (c PortConfig) apply(ch PortChange) PortConfig {
 	set(&c.Isolated, ch.Isolated)
 	set(&c.Down, ch.Down)
 	set(&c.MTU, ch.MTU)
+	set(&c.Impair, ch.Impair)
 	set(&c.MACLimit, ch.MACLimit)
 	set(&c.Mirror, ch.Mirror)
 	set(&c.STP.Edge, ch.Edge)
@@ -233,6 +237,9 @@ func (c PortConfig) validate() error {
 		return fmt.Errorf("%w: MTU %d: want %d to %d bytes", ErrInvalid, c.MTU, MinMTU, frame.MaxMTU)
 	case c.MACLimit < 0:
 		return fmt.Errorf("%w: MAC limit %d: want 0 (none) or more", ErrInvalid, c.MACLimit)
+	}
+	if err := c.Impair.Validate(); err != nil {
+		return fmt.Errorf("%w: impair %v: %w", ErrInvalid, c.Impair, err)
 	}
 	return errors.Join(checkName(c.Name), c.STP.validate(), c.Storm.validate())
 }

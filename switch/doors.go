@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vnetkit/switch/frame"
+	"vnetkit/switch/impair"
 	"vnetkit/switch/link"
 	"vnetkit/switch/stp"
 )
@@ -343,6 +344,7 @@ var commonKeys = map[string]func(*PortConfig, string) error{
 		c.MACLimit, err = number(v, 0, MaxFDBSize)
 		return
 	},
+	"impair":      func(c *PortConfig, v string) (err error) { c.Impair, err = impair.Parse(v); return },
 	"mirror":      func(c *PortConfig, v string) (err error) { c.Mirror, err = ParseMirror(v); return },
 	"edge":        func(c *PortConfig, v string) (err error) { c.STP.Edge, err = stp.ParseEdge(v); return },
 	"cost":        func(c *PortConfig, v string) (err error) { c.STP.Cost, err = number(v, 0, stp.MaxCost); return },

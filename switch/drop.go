@@ -8,7 +8,8 @@ type DropReason uint8
 
 // The reasons, in the order in which a frame meets them. Those up to
 // DropNoReceiver are counted at the port where the frame came in, the others
-// at the port where it would have gone out.
+// at the port where it would have gone out, but for those of impair: they are
+// counted at the port whose cable is bad, in either direction.
 const (
 	DropRunt DropReason = iota
 	DropBadOffload
@@ -30,6 +31,9 @@ const (
 	DropRingFull
 	DropLinkLost
 	DropRefused
+	DropImpairMTU
+	DropImpairLoss
+	DropImpairFull
 	numDropReasons
 
 	notDropped DropReason = 0xff
@@ -56,6 +60,9 @@ var dropReasons = [numDropReasons]struct{ name, sentence string }{
 	DropRingFull:     {"ring-full", "the receiver reads too slowly and its queue is full"},
 	DropLinkLost:     {"link-lost", "the receiver went away while the frame waited for it"},
 	DropRefused:      {"refused", "the receiver's device refused it"},
+	DropImpairMTU:    {"impair-mtu", "larger than the port's cable is set to carry (impair)"},
+	DropImpairLoss:   {"impair-loss", "lost on purpose, as the port's cable is set to (impair)"},
+	DropImpairFull:   {"impair-full", "too many frames wait on the port's cable, which is slow on purpose (impair)"},
 }
 
 // String is r's name.

@@ -28,15 +28,33 @@ type train struct {
 // forward finds receivers, or a reason to drop, for the frames of a batch that
 // came in by p, and sends what it gathered.
 func (w *worker) forward(p *Port, b *frame.Batch) {
+	in := w.viewOf(p)
+	if in == nil {
+		return // removed, and this is the last batch
+	}
+	if in.badIn != nil && w.enter(in.badIn, b) {
+		return // it goes on when it has arrived
+	}
+	w.carry(in, b, true)
+}
+
+// viewOf brings w's topology up to date and finds p in it.
+func (w *worker) viewOf(p *Port) *view {
 	top := w.sw.top.Load()
 	if top != w.top {
 		w.useTopology(top)
 	}
 	p = p.whole
-	in := top.get(p.id)
-	if in == nil || in.port != p {
-		return // removed, and this is the last batch
+	if in := top.get(p.id); in != nil && in.port == p {
+		return in
 	}
+	return nil
+}
+
+// carry is forward for frames that are there; fresh tells that they were not
+// counted before.
+func (w *worker) carry(in *view, b *frame.Batch, fresh bool) {
+	top, p := w.top, in.port
 	var bytes uint64
 	var drops [numDropReasons]uint64
 	drops[DropRunt], drops[DropGiant], drops[DropBadOffload] = uint64(b.Runts), uint64(b.Giants), uint64(b.Bad)
@@ -74,7 +92,11 @@ func (w *worker) forward(p *Port, b *frame.Batch) {
 		}
 		p.note(b, t.refs, DirIn, v.reason)
 	}
-	p.countIn(uint64(len(b.Refs)+b.Runts+b.Giants+b.Bad), bytes, &drops)
+	if fresh {
+		p.countIn(uint64(len(b.Refs)+b.Runts+b.Giants+b.Bad), bytes, &drops)
+	} else {
+		p.countIn(0, 0, &drops)
+	}
 	w.send(b)
 }
 
@@ -194,7 +216,9 @@ func (w *worker) send(b *frame.Batch) {
 	for i, o := range w.dirty {
 		w.dirty[i] = nil
 		w.tx = frame.Batch{Buf: b.Buf, Refs: o.refs, Offloads: b.Offloads, Prefixed: b.Prefixed}
-		if p := o.to.port; !p.transmit(&w.tx, o.bytes) {
+		if bad := o.to.badOut; bad != nil && bad.push(w, &w.tx) {
+			// it is sent when it has arrived
+		} else if p := o.to.port; !p.transmit(&w.tx, o.bytes) {
 			w.behind = append(w.behind, p)
 		}
 		if cap(o.refs) > keepRefs && len(o.refs) < cap(o.refs)/8 {

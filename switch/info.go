@@ -26,9 +26,16 @@ type Count struct{ Frames, Bytes uint64 }
 // PortInfo is a port as it is now.
 type PortInfo struct {
 	Config PortConfig // with every default filled in
-	Kind   string     // as in its spec
-	Spec   string     // what opened it
-	Door   string     // name of the door at which its client plugged in; "": the port was added
+
+	// Of a bad cable, by Direction: frames that travel on it now, which are part
+	// of Queue, and those that it has made twice. Frames that came in and
+	// Duplicated[DirIn] were switched or dropped, or are Held[DirIn]; likewise out.
+	Held       [2]int
+	Duplicated [2]uint64
+
+	Kind   string // as in its spec
+	Spec   string // what opened it
+	Door   string // name of the door at which its client plugged in; "": the port was added
 	State  State
 	Reason string    // why it waits, or a remark on its link
 	Since  time.Time // in this State since

@@ -1,6 +1,7 @@
 package vswitch
 
 import (
+	"errors"
 	"fmt"
 	"time"
 	"unsafe"
@@ -181,12 +182,32 @@ func (p *poller) await(limit time.Duration) (int, error) {
 	if limit >= 0 {
 		msec = int(limit / time.Millisecond)
 	}
-	n, err := unix.EpollWait(p.epfd, p.events[:], msec)
+	n, err := 0, error(nil)
+	if limit > 0 && limit%time.Millisecond != 0 {
+		n, err = p.waitFine(limit)
+	} else {
+		n, err = unix.EpollWait(p.epfd, p.events[:], msec)
+	}
 	p.spinning = time.Since(start) < p.spin
-	if err == unix.EINTR {
+	if errors.Is(err, unix.EINTR) {
 		return 0, nil
 	}
 	return n, err
+}
+
+// waitFine waits for a time that is not whole milliseconds, to about 100 us.
+// Before Linux 5.11 it waits until the next whole one.
+func (p *poller) waitFine(limit time.Duration) (int, error) {
+	ts := unix.NsecToTimespec(int64(limit))
+	r, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.epfd),
+		uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events)), uintptr(unsafe.Pointer(&ts)), 0, 0)
+	switch errno {
+	case 0:
+		return int(r), nil
+	case unix.ENOSYS:
+		return unix.EpollWait(p.epfd, p.events[:], int((limit+time.Millisecond-1)/time.Millisecond))
+	}
+	return 0, errno
 }
 
 func (p *poller) close() {

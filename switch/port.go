@@ -57,6 +57,7 @@ type Port struct {
 	taps  atomic.Pointer[[]*Capture] // who captures frames here; nil: nobody
 	drops [numDropReasons]atomic.Uint64
 	tx    egress
+	lines lines
 }
 
 // newPort makes a port that nobody sees yet.
@@ -128,6 +129,8 @@ func (p *Port) info() PortInfo {
 		i.Reason = p.shut
 	}
 	i.Config.ID, i.Config.Name = p.id, p.name()
+	i.Held, i.Duplicated = p.heldFrames(), p.duplicates()
+	i.Queue += i.Held[DirIn] + i.Held[DirOut]
 	for r := range p.drops {
 		i.Drops[r] = p.drops[r].Load()
 	}
@@ -182,5 +185,7 @@ func (p *Port) view() *view {
 		mtu:         p.mtu(),
 		takes:       frame.OffloadSet(p.tx.takes.Load()),
 		monitor:     len(p.cfg.Mirror) > 0,
+		badIn:       p.badLine(DirIn),
+		badOut:      p.badLine(DirOut),
 	}
 }

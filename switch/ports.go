@@ -116,6 +116,9 @@ func (c *change) configure(p *Port, cfg PortConfig) error {
 		s.fdb.SetLimit(p.id, cfg.MACLimit)
 		p.storm.set(cfg.Storm)
 	})
+	if cfg.Impair != old.Impair {
+		c.then = append(c.then, func() { p.impair(cfg.Impair) })
+	}
 	c.show(p)
 	return nil
 }
@@ -212,6 +215,7 @@ func describe(c PortConfig) string {
 		{c.Isolated, ",isolated=on"},
 		{c.Down, ",down=on"},
 		{c.MACLimit > 0, ",maclimit=" + strconv.Itoa(c.MACLimit)},
+		{!c.Impair.Good(), ",impair=" + c.Impair.String()},
 	} {
 		if o.on {
 			text += o.text
@@ -243,6 +247,7 @@ func (s *Switch) plugIn(p *Port, l link.Link) error {
 		w := slices.MinFunc(s.workers, func(a, b *worker) int { return cmp.Compare(a.ports.Load(), b.ports.Load()) })
 		w.ports.Add(1)
 		p.worker, p.token = w, w.newToken()
+		p.plugLines(w)
 		p.abandon()
 		p.limitQueue(l)
 		p.setLink(l)

@@ -31,6 +31,8 @@ type view struct {
 	monitor     bool             // mirror destination: shows copies, takes no part
 	mirrorIn    []int
 	mirrorOut   []int
+	// nil: the cable is good in that direction.
+	badIn, badOut *line
 }
 
 // get returns the view of port id, or nil.

@@ -16,8 +16,8 @@ type Trace struct {
 	Receivers []TraceReceiver // ports that it would leave by
 }
 
-// TraceStep is one decision in words. Stages: port, vlan, source, destination,
-// lookup, flood, mirror, egress, offload.
+// TraceStep is one decision in words. Stages: port, impair, vlan, source,
+// destination, lookup, flood, mirror, egress, offload.
 type TraceStep struct{ Stage, Text string }
 
 // TraceReceiver is one port that the frame would leave by, or would have.
@@ -72,6 +72,9 @@ func (t *tracer) run() {
 		t.drop("port", DropRunt) // by the link already
 		return
 	}
+	if t.in.badIn != nil && !t.explainLine(t.in.badIn) {
+		return
+	}
 	for _, id := range t.in.mirrorIn {
 		t.deliver(t.top.get(id), 0, true)
 	}
@@ -112,6 +115,18 @@ func (t *tracer) run() {
 		t.say("lookup", "%v in VLAN %d is in the forwarding table", t.f.Dst(), t.VID)
 		t.drop("lookup", t.v.reason)
 	}
+}
+
+// explainLine tells what the bad cable by which the frame comes in does to it;
+// false if it is certain not to arrive.
+func (t *tracer) explainLine(l *line) bool {
+	text, why := l.explain(t.f)
+	t.say("impair", "the cable of %s is bad on purpose (inward %s)", t.in.name, text)
+	if why != notDropped {
+		t.drop("impair", why)
+		return false
+	}
+	return true
 }
 
 // explainVLAN tells the frame's VLAN; false if it was dropped for want of one.
@@ -195,10 +210,18 @@ func (t *tracer) deliver(out *view, e frame.Edit, mirror bool) {
 		t.say(stage, "%s (port %d): dropped (%v): %d bytes of payload, MTU %d", out.name, out.id, DropMTU, t.f.Payload(), out.mtu)
 	} else {
 		t.say(stage, "%s (port %d): %d bytes, %s", out.name, out.id, r.Bytes, r.Tag)
+		if l := out.badOut; l != nil {
+			text, why := l.explain(t.f)
+			t.say("impair", "the cable of %s is bad on purpose (outward %s)", out.name, text)
+			if why != notDropped {
+				r.Dropped, r.Reason = true, why
+				t.say("impair", "%s (port %d): dropped (%v): %s", out.name, out.id, why, why.Sentence())
+			}
+		}
 	}
 	t.explainOffload(out)
 	t.Receivers = append(t.Receivers, r)
-	if r.Dropped {
+	if r.Dropped && r.Reason == DropMTU {
 		return
 	}
 	for _, id := range out.mirrorOut {

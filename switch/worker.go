@@ -53,6 +53,10 @@ type worker struct {
 	// is the list that is being worked off.
 	unread, reading []*plug
 	quit            bool
+
+	lines, served []*line // bad cables with frames on them (impaired.go)
+	due           int64   // when the first of those frames arrives; 0: none
+	late          frame.Batch
 }
 
 // plug is a link in a worker's care. The worker's thread owns it.
@@ -122,6 +126,9 @@ func (w *worker) run() {
 			w.work()
 		}
 		w.releaseLate()
+		if w.due != 0 {
+			w.releaseDue()
+		}
 		w.reading, w.unread = w.unread, w.reading[:0]
 		for _, pl := range w.reading {
 			pl.unread = false
@@ -131,15 +138,22 @@ func (w *worker) run() {
 }
 
 // timeout is how long the worker may wait for news: not at all, until it has to
-// look after those it holds, or for ever.
+// look after those it holds, until a frame arrives from a bad cable, or for ever.
 func (w *worker) timeout() time.Duration {
+	limit := time.Duration(-1)
 	switch {
 	case len(w.unread) > 0:
 		return 0
 	case len(w.held) > 0:
-		return maxHold
+		limit = maxHold
 	}
-	return -1
+	if w.due != 0 {
+		soon := max(0, time.Duration(w.due-w.sw.nanos()))
+		if limit < 0 || soon < limit {
+			limit = soon
+		}
+	}
+	return limit
 }
 
 // readOn has pl read in this round.
@@ -238,6 +252,7 @@ func (w *worker) detach(p *Port, l link.Link, err error) {
 	p.tx.full.Store(false)
 	p.tx.watch.close(w.poller)
 	p.tx.mu.Unlock()
+	w.unplugLines(p)
 	p.abandon()
 	p.caughtUp()
 	w.ports.Add(-1)

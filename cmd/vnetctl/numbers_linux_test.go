@@ -16,6 +16,7 @@ import (
 	"vnetkit/mgmt/mgmttest"
 	vswitch "vnetkit/switch"
 	"vnetkit/switch/frame"
+	"vnetkit/switch/impair"
 )
 
 // figure names what somebody shows: of which port ("total": of all), and what.
@@ -79,7 +80,7 @@ func among(what string, list []string) bool {
 // absent are the reasons to drop a frame that do not come up here: a spanning
 // tree sends frames that came in nowhere, and other kinds of link have reasons
 // of their own. Tests beside what drops for them see them counted.
-var absent = []string{"drops.bpdu-guard", "drops.bpdu-flood", "drops.blocked", "drops.bad-offload", "drops.giant", "drops.refused"}
+var absent = []string{"drops.bpdu-guard", "drops.bpdu-flood", "drops.blocked", "drops.bad-offload", "drops.giant", "drops.refused", "drops.impair-full"}
 
 // Every number shown anywhere is the same number, and every frame that came in
 // went out or was dropped for a reason that is told: after a run in which each
@@ -208,6 +209,15 @@ func (c *crowd) makeTraffic() {
 	c.set(1, vswitch.PortChange{Storm: &vswitch.Storm{Broadcast: 1}})
 	c.send(1, 99, 64, all, station(1)) // storm
 	c.set(1, vswitch.PortChange{Storm: &vswitch.Storm{}})
+	for _, bad := range []string{"out-loss:100%", "out-mtu:100"} { // impair-loss, impair-mtu
+		cable, err := vswitch.ParseImpair(bad)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.set(2, vswitch.PortChange{Impair: &cable})
+		c.send(1, 6, 200, station(2), station(1))
+	}
+	c.set(2, vswitch.PortChange{Impair: &impair.Cable{}})
 	c.send(1, 3, 64, station(1), station(1))                              // same-port
 	c.send(1, 4, 64, all, station(1), 0x81, 0, 0, 99)                     // vlan
 	c.send(1, 2, 64, all, frame.MAC{3})                                   // bad-source

@@ -50,6 +50,7 @@ SPEC is kind:address[,key=value]... A comma in a path is written twice.
 Keys of every kind: name=S id=N vlan=PVID tagged=all|none|10+20-30 mtu=N
 maclimit=N transparent=on isolated=on down=on mirror=PORT[:in|:out][+PORT...]
 edge=auto|on|off cost=N priority=N bpduguard=on rootguard=on storm=N|off
+impair=delay:20ms+in-loss:1%
 
 Adding again what is there already changes nothing and is no error.`,
 		Example: `  vnetctl port add stream:unix:/run/vm1.sock,connect=on,name=vm1,vlan=10
@@ -152,9 +153,15 @@ func (a *app) portSet() *cobra.Command {
   priority=N        spanning tree: 16 to 240 in steps of 16, the lowest is chosen; 0: 128
   bpduguard=on      spanning tree: a bridge behind it shuts it; port up opens it again
   rootguard=on      spanning tree: never the way to the root
-  storm=N           most frames for all in a second, broadcast:N+multicast:N+unknown:N, or off`,
+  storm=N           most frames for all in a second, broadcast:N+multicast:N+unknown:N, or off
+  impair=WHAT       make the port's cable bad on purpose: none, or these joined
+                    by +, each with in- or out- before it for one direction:
+                    delay:20ms jitter:5ms loss:1% burst:4 dup:0.1% rate:10M
+                    queue:100ms mtu:1400 reorder:on seed:7`,
 		Example: `  vnetctl port set vm1 vlan=10 tagged=none
-  vnetctl port set 3 name=uplink tagged=all mtu=9000`,
+  vnetctl port set 3 name=uplink tagged=all mtu=9000
+  vnetctl port set vm2 impair=delay:20ms+jitter:5ms+in-loss:1%+out-rate:10M
+  vnetctl port set vm2 impair=none`,
 		Args: arguments(2, many, "PORT and at least one KEY=VALUE"),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			if len(args) == 0 {
@@ -224,6 +231,7 @@ var settings = map[string]func(*api.PortChange, string) error{
 	"bpduguard":   func(c *api.PortChange, v string) error { return onOff(&c.BPDUGuard, v) },
 	"rootguard":   func(c *api.PortChange, v string) error { return onOff(&c.RootGuard, v) },
 	"storm":       func(c *api.PortChange, v string) error { c.Storm = &v; return nil },
+	"impair":      func(c *api.PortChange, v string) error { c.Impair = &v; return nil },
 }
 
 // aliases are the names that settings have elsewhere.

@@ -131,6 +131,7 @@ func flags(p api.Port) string {
 	add(p.BPDUGuard, "bpduguard")
 	add(p.RootGuard, "rootguard")
 	add(p.Storm != "off" && p.Storm != "", "storm="+p.Storm)
+	add(p.Impair != "none" && p.Impair != "", "impair="+p.Impair)
 	if text == "" {
 		return ""
 	}

@@ -185,6 +185,7 @@ func helpText(f *pflag.FlagSet) string {
   vswitch --port stream:unix:/tmp/a,vlan=10 --port stream:unix:/tmp/b,tagged=10+20
   vswitch -t tap0                         also for this host, by TAP device tap0
   vswitch --config lab.toml               all of it from a file; SIGHUP or vnetctl reload reads it again
+  vswitch plug sw1 = ssh host vswitch plug sw2   a cable between two switches: vswitch plug --help
 
 Called vde_switch, it is that: its options, its defaults, its console on standard
 input. Options of vde_switch work here too, with one dash or two.
@@ -211,6 +212,7 @@ Keys of every kind
   transparent=on  tags are payload, and spanning tree, LACP and LLDP frames pass
   isolated=on     no frames from and to other isolated ports
   mtu=N           largest payload that leaves here, 68 to 65535 bytes (65535)
+  impair=WHAT     bad cable on purpose: delay:20ms+jitter:5ms+in-loss:1%+out-rate:10M (docs/cables.md)
   maclimit=N      most addresses learned here; 0: no limit of its own
   mirror=P:in+P   only shows copies of what ports P carry: in, out or both; all
   allowuser=U     only this user, and root, may claim the port (kind vde)

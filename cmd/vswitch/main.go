@@ -8,7 +8,7 @@
 //
 // The parts: flags.go reads the command line, dir.go makes and guards the
 // directory, run.go puts the switch together, kinds.go lists what can be
-// plugged in.
+// plugged in. vswitch plug is a program of its own, in package cable.
 package main
 
 import (
@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"vnetkit/cmd/vswitch/cable"
 	"vnetkit/mgmt/api"
 )
 
@@ -32,6 +33,9 @@ var (
 func main() { os.Exit(run()) }
 
 func run() int {
+	if len(os.Args) > 1 && os.Args[1] == "plug" {
+		return cable.Run(os.Args[2:], kinds)
+	}
 	caller := findParent()
 	vde := filepath.Base(os.Args[0]) == vdeName
 	opt, err := parseArgs(os.Args[1:], vde)

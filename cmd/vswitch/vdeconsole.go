@@ -47,8 +47,6 @@ func openConsole(ctx context.Context, sw *vswitch.Switch, opt options, log *slog
 	return d, nil
 }
 
-func (d *vdeDoor) close() error { return errors.Join(d.ln.Close(), d.Close()) }
-
 // loadScript carries out the start-up script. As with vde_switch a switch without
 // it is better than none.
 func (d *vdeDoor) loadScript(ctx context.Context, opt options, log *slog.Logger) {

@@ -49,6 +49,12 @@ type stdio struct {
 	ended  chan struct{}
 }
 
+// says waits for text on standard error, which comes by another way than answers.
+func (s *stdio) says(text string) {
+	s.t.Helper()
+	eventually(s.t, "it says "+text, func() bool { return strings.Contains(s.stderr.String(), text) })
+}
+
 func startStdio(t *testing.T, args ...string) *stdio {
 	t.Helper()
 	s := &stdio{t: t, cmd: asVDE(args...), ended: make(chan struct{})}

@@ -87,6 +87,7 @@ type Port struct {
 	Isolated    bool   `json:"isolated"`
 	Down        bool   `json:"down"`      // as set by an admin
 	MTU         int    `json:"mtu"`       // largest payload that may leave here, bytes
+	Impair      string `json:"impair"`    // "none", or "delay:20ms+in-loss:1%": how bad the port's cable is on purpose
 	MACLimit    int    `json:"mac_limit"` // most addresses learned here; 0: no limit of its own
 	Mirror      string `json:"mirror"`    // "none", or "vm1:in+vm2:both": shows what these ports carry
 
@@ -123,10 +124,14 @@ type Traffic struct {
 	Rx    Count             `json:"rx"`    // came in from the link
 	Tx    Count             `json:"tx"`    // went out to the link
 	Drops map[string]uint64 `json:"drops"` // frames by reason, without the zeros
-	Queue int               `json:"queue"` // frames that wait for a slow receiver now
+	Queue int               `json:"queue"` // frames that wait for a slow receiver, or travel on a bad cable, now
 	MACs  int               `json:"macs"`  // addresses learned here now
 
 	Offload *Offload `json:"offload,omitempty"` // absent: nothing was done and nothing can be left to the link
+
+	// Of a cable that is, or was, bad on purpose.
+	Held       *BothWays `json:"held,omitempty"`       // frames that travel on it now; part of queue
+	Duplicated *BothWays `json:"duplicated,omitempty"` // frames that it has made twice
 }
 
 // Offload is work on frames that go out: what may be left to the link, and what
@@ -138,6 +143,12 @@ type Offload struct {
 	Segments  uint64 `json:"segments"`  // frames that they became
 	Completed uint64 `json:"completed"` // other frames whose checksum was completed
 	Merged    uint64 `json:"merged"`    // frames that left inside the one before
+}
+
+// BothWays is a number of frames, of those going into the switch and out of it.
+type BothWays struct {
+	In  uint64 `json:"in"`
+	Out uint64 `json:"out"`
 }
 
 // Peer is who holds the other end of a port's link, as the kernel vouches for
@@ -178,6 +189,7 @@ type PortChange struct {
 	Isolated    *bool   `json:"isolated,omitempty"`
 	Down        *bool   `json:"down,omitempty"`
 	MTU         *int    `json:"mtu,omitempty"`
+	Impair      *string `json:"impair,omitempty"`
 	MACLimit    *int    `json:"mac_limit,omitempty"`
 	Mirror      *string `json:"mirror,omitempty"`
 	Edge        *string `json:"edge,omitempty"`

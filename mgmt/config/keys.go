@@ -184,4 +184,5 @@ var portKeyTypes = map[string]portKey{
 	"allowuser":   {typ: text, want: `"any" or a user's name or number`},
 	"allowgroup":  {typ: text, want: `"any" or a group's name or number`},
 	"mirror":      {typ: text, list: '+', want: `"none", "all" or ports such as ["vm1:in", "vm2"]`},
+	"impair":      {typ: text, list: '+', want: `"none" or how bad the cable is, such as ["delay:20ms", "in-loss:1%"]`},
 }

@@ -135,6 +135,8 @@ func portChange(old, wanted Settings) vswitch.PortChange {
 			ch.Down = &cfg.Down
 		case "mtu":
 			ch.MTU = &cfg.MTU
+		case "impair":
+			ch.Impair = &cfg.Impair
 		case "maclimit":
 			ch.MACLimit = &cfg.MACLimit
 		case "mirror":

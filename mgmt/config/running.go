@@ -64,6 +64,7 @@ func givenSettings(cfg vswitch.PortConfig) Settings {
 			"isolated":    cfg.Isolated,
 			"down":        cfg.Down,
 			"mtu":         cfg.MTU != 0 && cfg.MTU != frame.MaxMTU,
+			"impair":      !cfg.Impair.Good(),
 			"maclimit":    cfg.MACLimit != 0,
 			"mirror":      len(cfg.Mirror) > 0,
 			"allowuser":   cfg.User != nil,

@@ -16,7 +16,7 @@ type Settings map[string]string
 
 // settingNames are the keys of Settings in the order of a file. Number and name
 // are no settings: they say which port it is.
-var settingNames = append([]string{"vlan", "tagged", "transparent", "isolated", "down", "mtu", "maclimit", "mirror", "allowuser", "allowgroup"}, stpNames...)
+var settingNames = append([]string{"vlan", "tagged", "transparent", "isolated", "down", "mtu", "impair", "maclimit", "mirror", "allowuser", "allowgroup"}, stpNames...)
 
 // portKeys are the keys that a port of any kind has.
 var portKeys = append([]string{"id", "name"}, settingNames...)
@@ -80,6 +80,8 @@ func canonical(key string, cfg vswitch.PortConfig) string {
 		return onOff(cfg.Down)
 	case "mtu":
 		return strconv.Itoa(cfg.MTU)
+	case "impair":
+		return cfg.Impair.String()
 	case "maclimit":
 		return strconv.Itoa(cfg.MACLimit)
 	case "mirror":
@@ -147,6 +149,7 @@ func fill(defaults, given Settings) Settings {
 		"isolated":    get("isolated", "off"),
 		"down":        get("down", "off"),
 		"mtu":         get("mtu", strconv.Itoa(frame.MaxMTU)),
+		"impair":      get("impair", "none"),
 		"maclimit":    get("maclimit", "0"),
 		"mirror":      get("mirror", "none"),
 		"allowuser":   get("allowuser", "any"),

@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,7 +42,10 @@ func startReal(t *testing.T, args ...string) string {
 		_ = cmd.Wait()
 	})
 	until(t, "the real console", func() bool {
-		_, err := os.Stat(socket)
+		conn, err := net.Dial("unix", socket)
+		if err == nil {
+			conn.Close()
+		}
 		return err == nil
 	})
 	return socket

@@ -89,7 +89,8 @@ var (
 	txFramesDesc = prometheus.NewDesc("vswitch_port_tx_frames_total", "Frames that went out to the port's link.", portLabels, nil)
 	txBytesDesc  = prometheus.NewDesc("vswitch_port_tx_bytes_total", "Bytes of the frames that went out to the port's link, without check sequences.", portLabels, nil)
 	dropsDesc    = prometheus.NewDesc("vswitch_port_drops_total", "Frames dropped at the port, by reason.", []string{"id", "port", "reason"}, nil)
-	queueDesc    = prometheus.NewDesc("vswitch_port_queue_frames", "Frames that wait for a slow receiver now.", portLabels, nil)
+	queueDesc    = prometheus.NewDesc("vswitch_port_queue_frames", "Frames that wait for a slow receiver, or travel on a bad cable, now.", portLabels, nil)
+	dupsDesc     = prometheus.NewDesc("vswitch_port_duplicated_total", "Frames that the port's cable, bad on purpose, has made twice.", []string{"id", "port", "direction"}, nil)
 	offloadDesc  = prometheus.NewDesc("vswitch_port_offload_frames_total", "What was done on frames that went out because the port's link takes them no other way, by work.", []string{"id", "port", "work"}, nil)
 	macsDesc     = prometheus.NewDesc("vswitch_port_macs", "Addresses learned at the port now.", portLabels, nil)
 )
@@ -109,7 +110,7 @@ var (
 func descs() []*prometheus.Desc {
 	return []*prometheus.Desc{
 		infoDesc, startDesc, workersDesc, hubDesc, ageingDesc, portsDesc, doorsDesc, capturesDesc, eventsDesc, fdbDesc, fdbCapDesc, unlearnedDesc,
-		portInfoDesc, upDesc, rxFramesDesc, rxBytesDesc, txFramesDesc, txBytesDesc, dropsDesc, queueDesc, offloadDesc, macsDesc,
+		portInfoDesc, upDesc, rxFramesDesc, rxBytesDesc, txFramesDesc, txBytesDesc, dropsDesc, queueDesc, dupsDesc, offloadDesc, macsDesc,
 		stpDesc, changesDesc, isRootDesc, blockedDesc, rxBPDUsDesc, txBPDUsDesc, badBPDUsDesc, loopDesc,
 	}
 }
@@ -180,6 +181,8 @@ func (c *collector) port(ch chan<- prometheus.Metric, p *vswitch.PortInfo) {
 	ch <- counter(txFramesDesc, p.Tx.Frames, id, name)
 	ch <- counter(txBytesDesc, p.Tx.Bytes, id, name)
 	ch <- gauge(queueDesc, float64(p.Queue), id, name)
+	ch <- counter(dupsDesc, p.Duplicated[vswitch.DirIn], id, name, "in")
+	ch <- counter(dupsDesc, p.Duplicated[vswitch.DirOut], id, name, "out")
 	ch <- gauge(macsDesc, float64(p.MACs), id, name)
 	for _, o := range []struct {
 		work string
