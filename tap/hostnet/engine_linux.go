@@ -110,22 +110,44 @@ func (e *Engine) Begin() (*State, error) {
 
 func (e *Engine) begin() (*State, error) {
 	j, err := readJournal(e.Dir)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case j == nil:
-	case j.void():
+	}
+	if j != nil && j.void() {
 		if err := j.remove(); err != nil {
 			return nil, err
 		}
-	case j.head.Boot != bootID():
-		return nil, refuse(ErrJournal, fmt.Sprintf("a journal of an earlier boot is there: %q began then and did not end", j.head.Plan.Verb), "vnetctl recover")
-	case j.applied && time.Now().Before(j.until):
-		return nil, refuse(ErrJournal, fmt.Sprintf("%q waits for confirmation until %s", j.head.Plan.Verb, j.until.Format(time.TimeOnly)), "vnetctl confirm")
-	default:
-		return nil, refuse(ErrJournal, fmt.Sprintf("%q of process %d began and did not end", j.head.Plan.Verb, j.head.PID), "vnetctl recover")
+	}
+	if trouble := j.unfinished(); trouble != nil {
+		return nil, trouble
 	}
 	return readState(e.Dir)
+}
+
+// unfinished says what a journal means for whoever wants to begin; nil: nothing.
+func (j *journal) unfinished() *Error {
+	switch {
+	case j == nil || j.void():
+		return nil
+	case j.head.Boot != bootID():
+		return refuse(ErrJournal, fmt.Sprintf("a journal of an earlier boot is there: %q began then and did not end", j.head.Plan.Verb), "vnetctl recover")
+	case j.applied && time.Now().Before(j.until):
+		return refuse(ErrJournal, fmt.Sprintf("%q waits for confirmation until %s", j.head.Plan.Verb, j.until.Format(time.TimeOnly)), "vnetctl confirm")
+	}
+	return refuse(ErrJournal, fmt.Sprintf("%q of process %d began and did not end", j.head.Plan.Verb, j.head.PID), "vnetctl recover")
+}
+
+// Unfinished says whether a change is half done, and what helps. It needs no
+// lock: a run that is at work right now looks like that, too.
+func (e *Engine) Unfinished() (text, cure string, err error) {
+	j, err := readJournal(e.Dir)
+	if err != nil {
+		return "", "", err
+	}
+	if trouble := j.unfinished(); trouble != nil {
+		return trouble.Cause, trouble.Cure, nil
+	}
+	return "", "", nil
 }
 
 // End lets go of the lock.

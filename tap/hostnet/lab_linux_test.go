@@ -165,10 +165,27 @@ ip -6 neigh add 2001:db8::77 lladdr 02:00:00:00:00:77 dev up0 nud permanent
 	settled(t)
 }
 
-// settled waits until no address is being tried out any more.
+// settled waits until the kernel has done what it does by itself some time after
+// a change: whoever has a carrier has a link-local address, and no address is
+// being tried out any more.
 func settled(t *testing.T) {
 	t.Helper()
-	until(t, "all addresses are usable", func() bool {
+	until(t, "the kernel has come to rest", func() bool {
+		var links []struct {
+			Name      string                   `json:"ifname"`
+			Flags     []string                 `json:"flags"`
+			Operstate string                   `json:"operstate"`
+			Addrs     []struct{ Scope string } `json:"addr_info"`
+		}
+		must(t, json.Unmarshal([]byte(sh(t, "ip -j address")), &links))
+		for _, l := range links {
+			if l.Name == "lo" || !slices.Contains(l.Flags, "LOWER_UP") {
+				continue
+			}
+			if l.Operstate != "UP" || !slices.ContainsFunc(l.Addrs, func(a struct{ Scope string }) bool { return a.Scope == "link" }) {
+				return false
+			}
+		}
 		return strings.TrimSpace(sh(t, "ip -6 address show tentative; ip -n far -6 address show tentative 2>/dev/null || true")) == ""
 	})
 }
