@@ -235,3 +235,29 @@ func TestCreateTime(t *testing.T) {
 		t.Error("that is too long on any machine")
 	}
 }
+
+// Killed in the middle: the next one says so and what helps, check says so, and
+// recover makes it as if nothing had been.
+func TestCreateKilled(t *testing.T) {
+	if !ownHost(t) {
+		return
+	}
+	oneNIC(t)
+	before := hostPicture(t)
+	for _, at := range []string{"journal", "do 1", "done 2", "did 3"} {
+		if out, code := host(t, "create bridge br0 -i up0 --confirm 0 -f", dieAt+"="+at); code != -1 {
+			t.Fatalf("%s: exit %d: %s", at, code, out)
+		}
+		does(t, "create bridge br0", 1, "began and did not end", "cure:  vnetctl recover")
+		does(t, "check -n", 1, "fail  journal", "cure: vnetctl recover")
+		does(t, "recover", 0, "create bridge: undone")
+		if now := hostPicture(t); now != before {
+			t.Errorf("%s: not as before:\n%s\n%s", at, before, now)
+		}
+	}
+	// With a guardian nobody needs to say recover.
+	if out, code := host(t, "create bridge br0 -i up0 --confirm 60", dieAt+"=did 3"); code != -1 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	mgmttest.Until(t, "the guardian has undone it", func() bool { return hostPicture(t) == before })
+}

@@ -131,3 +131,19 @@ func oneNIC(t *testing.T) {
 ip address add 10.9.0.2/24 dev up0; ip route add default via 10.9.0.1 metric 50`)
 	mgmttest.Until(t, "the uplink is up", func() bool { return bytes.Count([]byte(hostSh(t, "ip -j link")), []byte(`"operstate":"UP"`)) == 2 })
 }
+
+// dieAt in the environment names the point at which vnetctl is killed.
+const dieAt = "VNETCTL_TEST_DIE"
+
+var _ = func() bool {
+	at := os.Getenv(dieAt)
+	if at != "" {
+		faultPoint = func(name string) {
+			if name == at {
+				_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+				select {}
+			}
+		}
+	}
+	return at != ""
+}()
