@@ -29,9 +29,10 @@
 // Addresses. A Config is what makes an interface reachable: addresses, routes
 // of all tables, rules that name it, permanent neighbours. It is kept as the
 // kernel's own messages, with the interface's number and name replaced, so that
-// nothing is lost that this program does not know. A move (enslave, remove
-// there, add here) is one write to the kernel, which carries it out without
-// coming back to this process: a kill cannot fall into the middle of it.
+// nothing is lost that this program does not know. A move (remove there, add
+// here) is one write to the kernel, which carries it out without coming back to
+// this process: a kill cannot fall into the middle of it. Large configurations
+// take several writes.
 //
 // Concurrency: a Host and what is made from it belong to one goroutine. Whoever
 // runs at the same time is another process, kept out by the lock.

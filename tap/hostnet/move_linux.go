@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,19 +21,39 @@ type Move struct {
 	Config Config `json:"config"` // From's, when the plan was made
 }
 
-// Do moves, in one write.
+// Do puts the uplink into the bridge, waits until the bridge carries frames, and
+// moves, in one write. Until then the host answers over the uplink as before:
+// with the addresses on a bridge that does not carry yet, the first ARP request
+// would be lost, and the next one comes after a second.
 func (s *Move) Do(h *Host) error {
 	from, to, err := s.devices(h)
 	if err != nil {
 		return err
 	}
-	reqs := []request{masterRequest(from, to)}
-	reqs = append(reqs, s.Config.removals(from)...)
-	reqs = append(reqs, s.Config.additions(to)...)
-	if err := h.raw.batch(reqs); err != nil {
+	if err := h.raw.batch([]request{masterRequest(from, to)}); err != nil {
+		return err
+	}
+	h.awaitCarrier(s.To)
+	if err := h.raw.batch(append(s.Config.removals(from), s.Config.additions(to)...)); err != nil {
 		return fmt.Errorf("move addresses from %s to %s: %w", s.From, s.To, err)
 	}
 	return h.settle(to, s.Config)
+}
+
+// carrierTime is how long a bridge may take to carry frames. The kernel does
+// that in a work queue of its own, at most once a second (net/core/link_watch.c).
+const carrierTime = 1500 * time.Millisecond
+
+// awaitCarrier returns when an interface carries frames, or after carrierTime:
+// the uplink may have no cable.
+func (h *Host) awaitCarrier(name string) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(carrierTime); time.Now().Before(deadline); <-tick.C {
+		if l, err := h.nl.LinkByName(name); err != nil || l.Attrs().OperState == netlink.OperUp {
+			return
+		}
+	}
 }
 
 func (s *Move) devices(h *Host) (from, to device, err error) {
@@ -161,14 +183,14 @@ func (s *Move) Undone(h *Host) error {
 // Text says what it does.
 func (s *Move) Text() (string, []string) {
 	commands := []string{fmt.Sprintf("ip link set dev %s master %s", s.From, s.To), "ip address flush dev " + s.From + " scope global"}
-	return fmt.Sprintf("put %s into bridge %s and move its addresses and routes there, in one write", s.From, s.To),
+	return fmt.Sprintf("put %s into bridge %s and move its addresses and routes there", s.From, s.To),
 		append(commands, s.Config.commands("add", s.To)...)
 }
 
 // UndoText says how it is undone.
 func (s *Move) UndoText() (string, []string) {
 	commands := []string{"ip link set dev " + s.From + " nomaster", "ip address flush dev " + s.To + " scope global"}
-	return fmt.Sprintf("take %s out of bridge %s and move its addresses and routes back, in one write", s.From, s.To),
+	return fmt.Sprintf("take %s out of bridge %s and move its addresses and routes back", s.From, s.To),
 		append(commands, s.Config.commands("add", s.From)...)
 }
 
