@@ -60,6 +60,7 @@ func buildSwitch(t *testing.T) string {
 		if built.dir, built.err = os.MkdirTemp("", "vnetctl-test"); built.err != nil {
 			return
 		}
+		atEnd = append(atEnd, func() { os.RemoveAll(built.dir) })
 		if built.err = os.Chmod(built.dir, 0o755); built.err != nil {
 			return
 		}

@@ -29,8 +29,16 @@ func TestMain(m *testing.M) {
 	if args := os.Getenv("VNETCTL_TEST_ARGS"); args != "" {
 		os.Exit(run(strings.Fields(args), os.Stdout, os.Stderr))
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		for _, f := range atEnd {
+			f()
+		}
+		os.Exit(code)
+	}))
 }
+
+// atEnd is done after all tests.
+var atEnd []func()
 
 // vnetctl runs the program on one switch and returns what it printed, standard
 // error after standard output, and its exit code.
