@@ -116,6 +116,10 @@ func parts(err error) (what string, e api.Error, code int) {
 	default:
 		e = api.Error{Code: api.ErrFailed, Message: err.Error()}
 	}
+	if hint, code, ok := hostParts(err); ok {
+		e.Hint = hint
+		return what, e, code
+	}
 	return what, e, api.ExitCode(err)
 }
 

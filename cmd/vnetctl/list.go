@@ -17,6 +17,7 @@ import (
 
 func (a *app) listCommand() *cobra.Command {
 	var interval time.Duration
+	var ctys, bare, terse bool
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the switches of this host",
@@ -29,15 +30,24 @@ asked twice, all at the same time. With --interval 0 no rates are shown, and the
 answer comes at once. -o name prints what -s takes.`,
 		Example: `  vnetctl list
   vnetctl list --interval 0 -o name
+  vnetctl list -X                                  for scripts that know ctys-vnetctl
   vnetctl list --json | jq '.switches[] | {dir, rate: .rates.rx_frames_per_second}'`,
 		Args: arguments(0, 0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if interval < 0 {
 				return usage("list: --interval %v is before now", interval)
 			}
+			a.noHeaders = a.noHeaders || bare || terse
+			if (ctys || terse) && !a.json {
+				a.ctysTable(client.Find(cmd.Context()), false)
+				return nil
+			}
 			return a.list(cmd.Context(), interval)
 		},
 	}
+	cmd.Flags().BoolVar(&ctys, "ctys", false, "print the table of ctys-vnetctl: directory, owner, group, access, host")
+	cmd.Flags().BoolVarP(&bare, "no-title", "n", false, "without the header, as --no-headers")
+	cmd.Flags().BoolVarP(&terse, "terse", "X", false, "the table of ctys-vnetctl without its header")
 	cmd.Flags().DurationVar(&interval, "interval", 200*time.Millisecond, "time over which to count frames; 0: no rates")
 	return a.outputs(cmd)
 }

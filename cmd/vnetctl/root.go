@@ -30,7 +30,7 @@ type app struct {
 	timeout   time.Duration
 }
 
-const rootHelp = `vnetctl shows and changes virtual switches.
+const rootHelp = `vnetctl shows and changes virtual switches, and makes what they need on this host.
 
 Without a verb it shows what runs on this host and what is wrong with it.
 
@@ -38,7 +38,7 @@ Without a verb it shows what runs on this host and what is wrong with it.
 under /run/vswitch, $XDG_RUNTIME_DIR/vswitch or /tmp/vswitch-UID.
 
 Exit codes: 0 done, or already so; 1 failed; 2 usage; 3 not permitted;
-4 no switch answers.`
+4 no switch answers; 5 a change of the host was undone.`
 
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -49,7 +49,9 @@ func (a *app) rootCommand() *cobra.Command {
   vnetctl ports                            who is plugged into the switch "default"
   vnetctl -s lab port set vm1 vlan=10      put a VM into VLAN 10
   vnetctl -s ./sw stats --interval 5s      rates, and drops by reason
-  vnetctl monitor --json                   events as they happen`,
+  vnetctl monitor --json                   events as they happen
+  vnetctl create -u alice                  bridge, TAP and switch for a user
+  vnetctl check                            what is wrong on this host, and what cures it`,
 		Version: version,
 		Args:    a.verb,
 		RunE:    a.status,
@@ -68,12 +70,14 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.BoolVar(&a.json, "json", false, "print JSON")
 	flags.BoolVar(&a.noHeaders, "no-headers", false, "print tables without their first line")
 	flags.DurationVar(&a.timeout, "timeout", client.DefaultTimeout, "how long the switch may take to answer")
+	root.Flags().BoolP("version", "V", false, "print the version")
 	_ = root.RegisterFlagCompletionFunc("switch", a.completeSwitch)
 	root.AddCommand(
 		a.infoCommand(), a.portsCommand(), a.portCommand(), a.fdbCommand(), a.vlanCommand(), a.mirrorCommand(), a.stpCommand(), a.topCommand(), a.graphCommand(),
 		a.statsCommand(), a.listCommand(), a.monitorCommand(), a.captureCommand(), a.traceCommand(), a.configCommand(), a.reloadCommand(),
 		a.consoleCommand(), a.execCommand(),
 	)
+	root.AddCommand(a.hostCommands()...)
 	return root
 }
 

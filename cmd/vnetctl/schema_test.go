@@ -56,6 +56,19 @@ var answers = map[string]any{
 	"vlan set":    api.Port{},
 	"vlan show":   vlanList{},
 
+	"cancel":        changeAnswer{},
+	"cancel bridge": changeAnswer{},
+	"cancel switch": changeAnswer{},
+	"cancel tap":    changeAnswer{},
+	"check":         checkAnswer{},
+	"confirm":       decisionAnswer{},
+	"create":        changeAnswer{},
+	"create bridge": changeAnswer{},
+	"create switch": changeAnswer{},
+	"create tap":    changeAnswer{},
+	"listall":       listOfSwitches{},
+	"recover":       decisionAnswer{},
+
 	"config": nil, "console": nil, "mirror clear": nil, "port": nil, "port down": nil, "port remove": nil, "port up": nil,
 }
 
@@ -170,7 +183,7 @@ func TestJSONOutputs(t *testing.T) {
 	for _, line := range []string{
 		"port set|port1 name=vm1", "port add|stream:unix:DIR/far,connect=on,name=far", "vlan set|vm1 10", "vlan add|20 vm1", "vlan del|20 vm1", "vlan|", "vlan show|10",
 		"mirror set|port3 vm1", "mirror|", "mirror show|", "fdb add|02:00:00:00:00:aa vm1", "fdb|", "fdb show|", "fdb del|02:00:00:00:00:aa", "fdb flush|",
-		"exec|port/print", "|", "info|", "ports|", "stats|--interval 1ns", "stats|--interval 0", "top|-n 1 --interval 100ms", "monitor|--since 0 --follow=false", "list|", "list|--interval 0", "graph|", "graph|--interval 0", "trace|vm1 arp", "stp set|mode=rstp", "stp|", "stp show|", "ports|",
+		"exec|port/print", "|", "info|", "ports|", "stats|--interval 1ns", "stats|--interval 0", "top|-n 1 --interval 100ms", "monitor|--since 0 --follow=false", "list|", "list|--interval 0", "listall|", "graph|", "graph|--interval 0", "trace|vm1 arp", "stp set|mode=rstp", "stp|", "stp show|", "ports|",
 	} {
 		verb, args, _ := strings.Cut(line, "|")
 		done[verb] = true
@@ -205,7 +218,9 @@ func TestJSONOutputs(t *testing.T) {
 }
 
 // elsewhere are verbs that other tests hold against their schema.
-var elsewhere = map[string]bool{"capture": true, "config diff": true, "config save": true, "config show": true, "reload": true}
+var elsewhere = map[string]bool{"capture": true, "config diff": true, "config save": true, "config show": true, "reload": true,
+	"create": true, "create bridge": true, "create tap": true, "create switch": true, "cancel": true, "cancel bridge": true, "cancel tap": true, "cancel switch": true,
+	"check": true, "confirm": true, "recover": true}
 
 // configDiffAnswer is what config diff --json prints.
 type configDiffAnswer struct {

@@ -1,0 +1,363 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vnetkit/mgmt/api"
+	"vnetkit/tap/hostnet"
+)
+
+// createFlags are those of create alone.
+type createFlags struct {
+	hostFlags
+	bridge  string
+	uplink  string
+	taps    int
+	plug    []string // TAPs for create switch
+	group   string
+	console string
+}
+
+// defaultBridge is the name of a bridge that nobody named.
+const defaultBridge = "ctysbr0"
+
+const createHelp = `Makes what virtual machines of a user need, with one call: a bridge, a TAP in it
+that belongs to the user, and a switch that runs in the user's name and has the
+TAP plugged in. What is there already is left as it is; doing it twice changes
+nothing.
+
+All of it is one transaction: the plan is written down before the first step,
+each step is read back, and when one fails, or vnetctl is killed, all is undone
+(by itself or with "vnetctl recover"). --dry-run shows the plan.
+
+The bridge is -b; else the first bridge there is; else a new one, ctysbr0. No
+interface is touched unless -i says so. -i eth0 puts eth0 into a new bridge and
+moves its addresses, routes of all tables, rules and permanent neighbours there
+in one write to the kernel; connections live on. -i auto takes the interface of
+the default route. Where that is the way you came in, a guardian undoes the
+change unless you log in anew and say "vnetctl confirm" within 60 s.
+
+The directory of the switch is -s; else QEMUSOCK or CTYS_SOCKBASE as ctys has
+them; else /run/vswitch/USER. Only the user may enter it (mode 0700); with -g it
+has the s-bit and that group, which must be the user's (2700).`
+
+func (a *app) createCommand() *cobra.Command {
+	f := &createFlags{}
+	cmd := &cobra.Command{
+		Use:   "create",
+		Short: "Make bridge, TAP and switch for a user, or one of them",
+		Long:  createHelp,
+		Example: `  vnetctl create -u alice                          bridge, TAP and switch for alice
+  vnetctl create -u alice --dry-run                what that would do, as ip commands
+  vnetctl create -u alice.kvm -b br0 --taps 2      two TAPs in br0
+  vnetctl create -u alice -i eth0                  on the network that eth0 is on
+  vnetctl create bridge br1
+  vnetctl create tap tap7 -b br1 -u alice
+  vnetctl create switch lab -u alice --plug tap7`,
+		Args: a.verb,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cannot(a.change(cmd, &f.hostFlags, func(r *hostRun) error { return r.createSet(f) }), "create")
+		},
+	}
+	f.register(cmd)
+	f.setFlags(cmd, "b i t g S")
+	cmd.AddCommand(a.createBridgeCommand(), a.createTAPCommand(), a.createSwitchCommand())
+	return cmd
+}
+
+// setFlags adds flags by their letters (t: --taps, p: --plug).
+func (f *createFlags) setFlags(cmd *cobra.Command, letters string) {
+	flags := cmd.Flags()
+	for _, letter := range strings.Fields(letters) {
+		switch letter {
+		case "b":
+			flags.StringVarP(&f.bridge, "bridge", "b", "", "`BRIDGE` to use, made if there is none of this name")
+			_ = cmd.RegisterFlagCompletionFunc("bridge", completeInterfaces("bridge"))
+		case "i":
+			flags.StringVarP(&f.uplink, "uplink", "i", "none", "`INTERFACE` to put into a new bridge, with its addresses; auto: that of the default route")
+			_ = cmd.RegisterFlagCompletionFunc("uplink", completeInterfaces(""))
+		case "t":
+			flags.IntVar(&f.taps, "taps", 1, "`N`umber of TAPs")
+		case "p":
+			flags.StringArrayVar(&f.plug, "plug", nil, "plug in this `TAP`, that vnetctl made; may be repeated")
+			_ = cmd.RegisterFlagCompletionFunc("plug", completeInterfaces("tuntap"))
+		case "g":
+			flags.StringVarP(&f.group, "group", "g", "", "`GROUP` for the s-bit of the directory; must be the user's")
+		case "S":
+			flags.StringVarP(&f.console, "console", "S", "", "`SOCKET` of the management console (default QEMUMGMT, or mgmt in the directory)")
+		}
+	}
+}
+
+func (a *app) createBridgeCommand() *cobra.Command {
+	f := &createFlags{}
+	cmd := &cobra.Command{
+		Use:   "bridge NAME",
+		Short: "Make a bridge, perhaps with an uplink",
+		Example: `  vnetctl create bridge br1
+  vnetctl create bridge br0 -i eth0                eth0's addresses move to br0`,
+		Args: arguments(1, 1, "the bridge's name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return cannot(a.change(cmd, &f.hostFlags, func(r *hostRun) error {
+				return r.createBridge(args[0], f, "")
+			}), "create bridge %s", args[0])
+		},
+	}
+	f.register(cmd)
+	f.setFlags(cmd, "i")
+	return cmd
+}
+
+func (a *app) createTAPCommand() *cobra.Command {
+	f := &createFlags{}
+	cmd := &cobra.Command{
+		Use:   "tap NAME",
+		Short: "Make a TAP that a user may open",
+		Example: `  vnetctl create tap tap7 -u alice
+  vnetctl create tap tap7 -u alice.kvm -b br1      in a bridge; members of kvm may open it, too`,
+		Args: arguments(1, 1, "the TAP's name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return cannot(a.change(cmd, &f.hostFlags, func(r *hostRun) error {
+				_, err := r.createTAP(args[0], f.bridge, "")
+				return err
+			}), "create TAP %s", args[0])
+		},
+	}
+	f.register(cmd)
+	f.setFlags(cmd, "b")
+	return cmd
+}
+
+func (a *app) createSwitchCommand() *cobra.Command {
+	f := &createFlags{}
+	cmd := &cobra.Command{
+		Use:   "switch [NAME]",
+		Short: "Run a switch in a user's name",
+		Example: `  vnetctl create switch -u alice
+  vnetctl create switch lab -u alice --plug tap7`,
+		Args: arguments(0, 1, "the switch's name or directory, if it is not -s"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return cannot(a.change(cmd, &f.hostFlags, func(r *hostRun) error {
+				dir, err := r.switchDir(strings.Join(args, ""))
+				if err != nil {
+					return err
+				}
+				return r.createSwitch(f, dir, f.plug, "")
+			}), "create switch")
+		},
+	}
+	f.register(cmd)
+	f.setFlags(cmd, "p g S")
+	return cmd
+}
+
+// createSet plans bridge, TAPs and switch.
+func (r *hostRun) createSet(f *createFlags) error {
+	if f.taps < 0 || f.taps > 64 {
+		return usage("create: --taps wants 0 to 64, not %d", f.taps)
+	}
+	dir, err := r.switchDir("")
+	if err != nil {
+		return err
+	}
+	set := setName(r.who, dir)
+	bridge, err := r.chooseBridge(f, set)
+	if err != nil {
+		return err
+	}
+	if err := r.createBridge(bridge, f, set); err != nil {
+		return err
+	}
+	taps := r.tapsOfSet(set)
+	for len(taps) < f.taps {
+		name, err := r.createTAP("", bridge, set)
+		if err != nil {
+			return err
+		}
+		taps = append(taps, name)
+	}
+	return r.createSwitch(f, dir, taps, set)
+}
+
+// tapsOfSet are the TAPs that an earlier call made for the same.
+func (r *hostRun) tapsOfSet(set string) (taps []string) {
+	for _, o := range r.state.Objects {
+		if o.Set == set && o.Kind == "tap" {
+			if _, err := r.host.Link(o.Name); err == nil {
+				taps = append(taps, o.Name)
+				r.notes = append(r.notes, "TAP "+o.Name+" is there already")
+			}
+		}
+	}
+	return taps
+}
+
+// chooseBridge is -b, that of an earlier call, the first there is, or ctysbr0.
+func (r *hostRun) chooseBridge(f *createFlags, set string) (string, error) {
+	if f.bridge != "" {
+		r.because("bridge %s: -b", f.bridge)
+		return f.bridge, nil
+	}
+	for _, o := range r.state.Objects {
+		if o.Set != set || o.Kind != "tap" {
+			continue
+		}
+		if l, err := r.host.Link(o.Name); err == nil && l.Master != "" {
+			r.because("bridge %s: %s's TAP %s is in it", l.Master, r.who.name, o.Name)
+			return l.Master, nil
+		}
+	}
+	if f.uplink == "none" {
+		links, err := r.host.Links()
+		if err != nil {
+			return "", err
+		}
+		first := ""
+		for _, l := range links {
+			if l.Kind == "bridge" && (first == "" || l.Name < first) {
+				first = l.Name
+			}
+		}
+		if first != "" {
+			r.because("bridge %s: the first one by name", first)
+			return first, nil
+		}
+	}
+	r.because("bridge %s: the default name, there is no bridge to use", defaultBridge)
+	return defaultBridge, nil
+}
+
+func (r *hostRun) createBridge(name string, f *createFlags, set string) error {
+	uplink := f.uplink
+	switch uplink {
+	case "none", "":
+		uplink = ""
+		r.because("no interface is put into the bridge: -i does not ask for one")
+	case "auto":
+		found, err := r.host.DefaultUplink()
+		if err != nil {
+			return err
+		}
+		r.because("uplink %s: it carries the default route", found)
+		if uplink = found; found == name { // an earlier call put the uplink into it
+			uplink = ""
+		}
+	default:
+		r.because("uplink %s: -i", uplink)
+	}
+	made, err := r.host.PlanBridge(r.plan, hostnet.BridgeWish{Name: name, Uplink: uplink, UID: r.who.uid, User: r.who.name, Set: set, Force: f.force})
+	if err == nil && !made {
+		whose := ", not made by vnetctl, so cancel will leave it"
+		if _, ours := r.state.Find("bridge", name); ours {
+			whose = ""
+		}
+		r.notes = append(r.notes, fmt.Sprintf("bridge %s is there already%s", name, whose))
+	}
+	return err
+}
+
+func (r *hostRun) createTAP(name, bridge, set string) (string, error) {
+	gid := -1
+	if r.who.group {
+		gid = r.who.gid
+	}
+	name, made, err := r.host.PlanTAP(r.plan, r.state, hostnet.TAPWish{Name: name, Bridge: bridge, UID: r.who.uid, GID: gid, User: r.who.name, Set: set})
+	if err == nil && !made {
+		r.notes = append(r.notes, "TAP "+name+" is there already")
+	}
+	return name, err
+}
+
+// createSwitch plans the daemon with its TAPs.
+func (r *hostRun) createSwitch(f *createFlags, dir string, taps []string, set string) error {
+	mode := uint32(0o700)
+	if f.group != "" {
+		gid, err := lookupGroup(f.group)
+		if err != nil {
+			return err
+		}
+		if gid != r.who.gid {
+			return &hostnet.Error{Code: hostnet.ErrInvalid, Cause: fmt.Sprintf("-g %s is not the group of -u %s", f.group, r.who.name), Cure: fmt.Sprintf("-u %s.%s -g %s", r.who.name, f.group, f.group)}
+		}
+		mode = 0o2700
+	}
+	program, err := findProgram()
+	if err != nil {
+		return err
+	}
+	if err := runnable(program, r.who); err != nil {
+		return err
+	}
+	args := []string{"-s", dir, "--quiet"}
+	if len(taps) > 0 {
+		if err := mustKnow(program, "tap:fd=", "port kind tap"); err != nil {
+			return err
+		}
+	}
+	for i, tap := range taps {
+		args = append(args, "--port", fmt.Sprintf("tap:fd=%d,name=%s", 3+i, tap))
+	}
+	console := f.console
+	if console == "" {
+		console = defaultConsole(r.who)
+	}
+	if console != "" {
+		if err := mustKnow(program, "--mgmt ", "management console"); err != nil {
+			return err
+		}
+		if console, err = filepath.Abs(console); err != nil {
+			return err
+		}
+		args = append(args, "--mgmt", console)
+	}
+	made, err := r.host.PlanSwitch(r.plan, r.state, hostnet.SwitchWish{
+		Switch: hostnet.Switch{
+			Program: program, Args: args, Dir: dir, Ready: filepath.Join(dir, api.SocketName), TAPs: taps,
+			UID: r.who.uid, GID: r.who.gid, Groups: r.who.groups,
+		},
+		Mode: mode, Set: set, State: hostnet.DefaultDir,
+	})
+	if err != nil || made {
+		return err
+	}
+	r.notes = append(r.notes, "switch "+dir+" runs already")
+	for _, o := range r.plan.Makes {
+		if o.Kind == "tap" && slices.Contains(taps, o.Name) {
+			return &hostnet.Error{Code: hostnet.ErrInUse, Cause: fmt.Sprintf("switch %s runs already, without a TAP %s", dir, o.Name), Cure: "vnetctl cancel, then create it anew with all its TAPs"}
+		}
+	}
+	return nil
+}
+
+// mustKnow refuses a vswitch of another version.
+func mustKnow(program, word, what string) error {
+	ok, err := knows(program, word)
+	if err == nil && !ok {
+		err = &hostnet.Error{Code: hostnet.ErrUnsupported, Cause: fmt.Sprintf("%s is of a version that has no %s", program, what), Cure: "install vswitch and vnetctl of the same version"}
+	}
+	return err
+}
+
+// completeInterfaces completes names of interfaces of a kind; "": of any.
+func completeInterfaces(kind string) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		h, err := hostnet.Open()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		defer h.Close()
+		links, _ := h.Links()
+		var list []cobra.Completion
+		for _, l := range links {
+			if (kind == "" || l.Kind == kind) && l.Name != "lo" {
+				list = append(list, cobra.CompletionWithDesc(l.Name, l.Kind))
+			}
+		}
+		return list, cobra.ShellCompDirectiveNoFileComp
+	}
+}
