@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"vnetkit/switch/link"
 )
 
 // poller waits for many descriptors at once. It reports that a descriptor is
@@ -92,11 +94,15 @@ func (p *poller) remove(fd int) error {
 
 // writeWatch is a second descriptor of a socket, by which one can be told that
 // it is writable, and not touch how one is told that it is readable. The zero
-// value has none yet.
+// value has none yet. Of a Gated link it is one of its own for that.
 type writeWatch struct{ fd int }
 
-// arm reports once when fd is writable. A token belongs to one writeWatch.
-func (w *writeWatch) arm(p *poller, fd int, token uint64) error {
+// arm reports once when WriteBatch can go on. A token belongs to one writeWatch.
+func (w *writeWatch) arm(p *poller, l link.Link, token uint64) error {
+	fd, events := l.FD(), uint32(unix.EPOLLOUT)
+	if g, ok := l.(link.Gated); ok {
+		fd, events = g.WriteFD(), unix.EPOLLIN
+	}
 	op := unix.EPOLL_CTL_MOD
 	if w.fd == 0 {
 		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
@@ -105,7 +111,7 @@ func (w *writeWatch) arm(p *poller, fd int, token uint64) error {
 		}
 		w.fd, op = dup, unix.EPOLL_CTL_ADD
 	}
-	return p.ctl(op, w.fd, token<<tokenShift|writeToken, unix.EPOLLOUT|unix.EPOLLONESHOT)
+	return p.ctl(op, w.fd, token<<tokenShift|writeToken, events|unix.EPOLLONESHOT)
 }
 
 func (w *writeWatch) close(p *poller) {

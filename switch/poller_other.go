@@ -5,6 +5,8 @@ package vswitch
 import (
 	"errors"
 	"time"
+
+	"vnetkit/switch/link"
 )
 
 // poller is not written for this system; the packages compile so that tools
@@ -26,6 +28,6 @@ func (p *poller) wake()                        {}
 func (p *poller) wait([]ready, time.Duration) ([]ready, bool, error) {
 	return nil, false, errors.ErrUnsupported
 }
-func (p *poller) close()                             {}
-func (w *writeWatch) arm(*poller, int, uint64) error { return errors.ErrUnsupported }
-func (w *writeWatch) close(*poller)                  {}
+func (p *poller) close()                                   {}
+func (w *writeWatch) arm(*poller, link.Link, uint64) error { return errors.ErrUnsupported }
+func (w *writeWatch) close(*poller)                        {}

@@ -30,6 +30,18 @@ func (p *Port) setLink(l link.Link) {
 	}
 }
 
+// retake notes what link l of p's takes from now on.
+func (p *Port) retake(l link.Link) {
+	t := &p.tx
+	t.mu.Lock()
+	t.qmu.Lock()
+	if o, ok := l.(link.Offloader); ok && t.link == l {
+		t.takes.Store(uint32(o.Takes()))
+	}
+	t.qmu.Unlock()
+	t.mu.Unlock()
+}
+
 // attachLink has l read, and its other queues. Called with Switch.mu held.
 func (s *Switch) attachLink(p *Port, l link.Link) {
 	s.makeQueues(p, l)

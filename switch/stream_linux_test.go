@@ -64,7 +64,7 @@ func plugVM(t *testing.T, sw *Switch, path string, count int) vm {
 	return vm{conn, t}
 }
 
-func until(t *testing.T, ok func() bool) {
+func until(t testing.TB, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(linktest.Patience); !ok(); runtime.Gosched() {
 		if time.Now().After(end) {

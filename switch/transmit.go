@@ -165,7 +165,7 @@ func (p *Port) write(b *frame.Batch, bytes uint64) int {
 // tx.mu held.
 func (p *Port) awaitWritable() {
 	t := &p.tx
-	if err := t.watch.arm(p.worker.poller, t.link.FD(), p.token); err != nil {
+	if err := t.watch.arm(p.worker.poller, t.link, p.token); err != nil {
 		p.lose(fmt.Errorf("wait until writable: %w", err))
 	}
 }

@@ -173,6 +173,9 @@ func (w *worker) receive(pl *plug) {
 	w.batch.Reset()
 	w.batch.Buf = w.buf
 	err := pl.link.ReadBatch(&w.batch)
+	if w.batch.Changed {
+		pl.port.retake(pl.link)
+	}
 	if len(w.batch.Refs)+w.batch.Runts+w.batch.Giants+w.batch.Bad > 0 {
 		w.forward(pl.port, &w.batch)
 	}

@@ -21,7 +21,7 @@ func TestSwitchLivesInADirectory(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		dir := filepath.Join(tempDir(t), "lab")
 		d := start(t, dir)
-		want := "api Srw-------, ctl Srw-------, mgmt Srw-------, pid -rw-------, stream Srw-------"
+		want := "api Srw-------, ctl Srw-------, mgmt Srw-------, pid -rw-------, stream Srw-------, vhost Srw-------"
 		if got := listing(t, dir); got != want {
 			t.Errorf("in the directory: %s, want %s", got, want)
 		}

@@ -4,6 +4,7 @@ import (
 	"vnetkit/switch/link"
 	"vnetkit/switch/packet"
 	"vnetkit/switch/plug"
+	"vnetkit/switch/vhost"
 	"vnetkit/tap"
 )
 
@@ -11,6 +12,7 @@ import (
 var kinds = []link.Kind{
 	plug.Stream(),
 	plug.VDE(),
+	vhost.Kind(),
 	tap.Kind(),
 	packet.Kind(),
 }

@@ -137,7 +137,8 @@ func openDoors(ctx context.Context, sw *vswitch.Switch, opt options) error {
 			return err
 		}
 	}
-	return giveToGroup(filepath.Join(opt.dir, api.StreamName), opt.group)
+	return errors.Join(giveToGroup(filepath.Join(opt.dir, api.VhostName), opt.group),
+		giveToGroup(filepath.Join(opt.dir, api.StreamName), opt.group))
 }
 
 // ownDoors are where clients plug in, in the switch's own directory.
@@ -148,6 +149,10 @@ func ownDoors(opt options) []link.Spec {
 		vde.Opts = append(vde.Opts, link.Opt{Key: "group", Value: strconv.Itoa(opt.group)})
 	}
 	return []link.Spec{vde, {
+		Kind: "vhost-user",
+		Addr: filepath.Join(opt.dir, api.VhostName),
+		Opts: []link.Opt{mode},
+	}, {
 		Kind: "stream",
 		Addr: "unix:" + filepath.Join(opt.dir, api.StreamName),
 		Opts: []link.Opt{mode},

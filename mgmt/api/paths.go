@@ -13,6 +13,7 @@ const (
 	DefaultName  = "default"
 	SocketName   = "api"    // HTTP and JSON: this package
 	VDEName      = "ctl"    // VDE clients: libvdeplug, QEMU -netdev vde; each gets the port it asks for
+	VhostName    = "vhost"  // QEMU -netdev vhost-user: each connection is a port
 	StreamName   = "stream" // QEMU -netdev stream: each connection is a port
 	longestDoor  = "stream"
 	maxName      = 64  // bytes

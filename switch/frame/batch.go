@@ -25,6 +25,10 @@ type Batch struct {
 	// more to read at once.
 	More bool
 
+	// Changed says that the other side takes other work than before: the Link's
+	// Takes is to be asked again.
+	Changed bool
+
 	// Offloads are what is left to be done with frames, by number; a frame's
 	// Edit says which is its own. Links that read fill it in only with what
 	// package offload has checked.
@@ -55,7 +59,7 @@ func (b *Batch) Frame(r Ref) Frame { return Frame(b.Buf[r.Off : r.Off+r.Len : r.
 func (b *Batch) Reset() {
 	b.Refs = b.Refs[:0]
 	b.Offloads = b.Offloads[:0]
-	b.Prefixed, b.More = false, false
+	b.Prefixed, b.More, b.Changed = false, false, false
 	b.Runts, b.Giants, b.Bad, b.Merged, b.Refused, b.RefusedBytes = 0, 0, 0, 0, 0, 0
 }
 

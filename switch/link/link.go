@@ -73,10 +73,19 @@ type Peered interface {
 	Peer() Peer
 }
 
+// Gated is implemented by Links whose descriptor never tells that it is writable.
+type Gated interface {
+	// WriteFD is what becomes readable when WriteBatch can go on after ErrFull.
+	// It stays the same until Close.
+	WriteFD() int
+}
+
 // Offloader is implemented by Links that take frames on which work is left to be
 // done. The others are never given any.
 type Offloader interface {
-	// Takes is the work that may be left. It stays the same until Close.
+	// Takes is the work that may be left. It stays the same until Close, or
+	// until ReadBatch says that it has Changed; a frame on which more was left
+	// may come once more and is Refused.
 	Takes() frame.OffloadSet
 }
 

@@ -30,6 +30,13 @@ type guest struct {
 // -netdev (id n0), and does not wait for it: see ready.
 func boot(t *testing.T, n int, netdev string) *guest {
 	t.Helper()
+	return bootCard(t, n, "", "-netdev", netdev)
+}
+
+// bootCard is boot with further properties of the network card, and arguments of
+// QEMU's.
+func bootCard(t *testing.T, n int, card string, args ...string) *guest {
+	t.Helper()
 	g := &guest{
 		t:    t,
 		name: "vm" + strconv.Itoa(n),
@@ -38,10 +45,10 @@ func boot(t *testing.T, n int, netdev string) *guest {
 		out:  newTranscript(),
 		qmp:  filepath.Join(tempDir(t), "qmp"),
 	}
-	g.cmd = exec.Command(filepath.Join(root, "scripts/guest"), "boot",
-		"name="+g.name, "ip="+g.ip+"/24", "iperf3=1", "plain=1", "--",
-		"-netdev", netdev, "-device", "virtio-net-pci,netdev=n0,romfile=,mac="+g.mac,
-		"-qmp", "unix:"+g.qmp+",server=on,wait=off")
+	g.cmd = exec.Command(filepath.Join(root, "scripts/guest"), append([]string{"boot",
+		"name=" + g.name, "ip=" + g.ip + "/24", "iperf3=1", "plain=1", "--",
+		"-device", "virtio-net-pci,netdev=n0,romfile=,mac=" + g.mac + card,
+		"-qmp", "unix:" + g.qmp + ",server=on,wait=off"}, args...)...)
 	g.cmd.Stdout, g.cmd.Stderr = g.out, g.out
 	var err error
 	if g.in, err = g.cmd.StdinPipe(); err != nil {

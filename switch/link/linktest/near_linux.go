@@ -96,6 +96,9 @@ func (n *near) awaitReadable() {
 func (n *near) awaitWritable() error {
 	for end := time.Now().Add(Patience); ; {
 		fds := []unix.PollFd{{Fd: int32(n.link.FD()), Events: unix.POLLOUT}}
+		if g, ok := n.link.(link.Gated); ok {
+			fds[0] = unix.PollFd{Fd: int32(g.WriteFD()), Events: unix.POLLIN}
+		}
 		ready, err := unix.Poll(fds, int(time.Until(end).Milliseconds()))
 		switch {
 		case errors.Is(err, unix.EINTR):
