@@ -2,6 +2,7 @@ package vswitch
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,21 +30,18 @@ func startBridge(t *testing.T, priority int) *kernelBridge {
 	if os.Geteuid() != 0 {
 		t.Skip("a network namespace with a bridge needs root")
 	}
-	cmd := exec.Command("unshare", "--net", "cat")
-	stdin, err := cmd.StdinPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
+	cmd := exec.Command("unshare", "--net", "sh", "-c", "echo there; exec cat")
+	stdin, err1 := cmd.StdinPipe()
+	stdout, err2 := cmd.StdoutPipe()
+	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stdin.Close(); _ = cmd.Wait() })
 	k := &kernelBridge{t, cmd.Process.Pid}
-	own, _ := os.Readlink("/proc/self/ns/net")
-	until(t, func() bool {
-		ns, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", k.pid))
-		return err == nil && ns != own
-	})
+	// Until it is there, its namespace is the one of this machine.
+	if _, err := stdout.Read(make([]byte, 1)); err != nil {
+		t.Fatalf("make network namespace: %v", err)
+	}
 	k.run("sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6")
 	k.run("ip", "link", "add", "br0", "type", "bridge", "stp_state", "1", "priority", fmt.Sprint(priority),
 		"hello_time", "100", "max_age", "600", "forward_delay", "400")

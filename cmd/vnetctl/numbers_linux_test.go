@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +16,7 @@ import (
 
 	"vnetkit/mgmt"
 	"vnetkit/mgmt/client"
+	"vnetkit/mgmt/console"
 	"vnetkit/mgmt/mgmttest"
 	vswitch "vnetkit/switch"
 	"vnetkit/switch/frame"
@@ -40,6 +44,7 @@ var views = []view{
 	{"vnetctl stats", tableOf("stats", "--interval", "0"), ports("rx.frames", "rx.bytes", "tx.frames", "tx.bytes", "drops"), humanUint},
 	{"vnetctl stats, by reason", reasonTable, totals("drops.*"), plain},
 	{"GET /metrics", prometheus, ports("rx.frames", "rx.bytes", "tx.frames", "tx.bytes", "drops.*"), plain},
+	{"VDE console", vdeConsole, ports("rx.frames", "rx.bytes", "tx.frames", "tx.bytes"), plain},
 	{"web page", webPage, ports("rx.frames", "tx.frames", "drops"), grouped},
 	{"web page, by reason", webReasons, totals("drops.*"), grouped},
 	{"capture", ofCapture, ports("captured.in", "captured.out", "captured.*"), plain},
@@ -268,6 +273,54 @@ func (c *crowd) truth() map[figure]uint64 {
 			}
 			add("captured.in", p.Rx.Frames-p.Drops[vswitch.DropRunt])
 			add("captured.out", p.Tx.Frames)
+		}
+	}
+	return n
+}
+
+var (
+	consolePort  = regexp.MustCompile(`^Port 0*(\d+) `)
+	consoleCount = regexp.MustCompile(`^ (IN: |OUT:) pkts +(\d+) +bytes +(\d+)$`)
+)
+
+// vdeConsole reads port/allprint of the VDE console.
+func vdeConsole(c *crowd) map[figure]string {
+	c.t.Helper()
+	path := filepath.Join(c.t.TempDir(), "mgmt")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	vde := console.New(c.Switch.Switch, console.Options{})
+	ctx, cancel := context.WithCancel(c.t.Context())
+	served := make(chan error, 1)
+	go func() { served <- vde.Serve(ctx, ln) }()
+	defer func() {
+		cancel()
+		if err := errors.Join(<-served, vde.Close()); err != nil {
+			c.t.Error(err)
+		}
+	}()
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("port/allprint\nlogout\n")); err != nil {
+		c.t.Fatal(err)
+	}
+	text, err := io.ReadAll(conn)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	n, port := map[figure]string{}, ""
+	for _, line := range strings.Split(string(text), "\n") {
+		if m := consolePort.FindStringSubmatch(line); m != nil {
+			port = m[1]
+		}
+		if m := consoleCount.FindStringSubmatch(line); m != nil {
+			way := map[string]string{"IN: ": "rx", "OUT:": "tx"}[m[1]]
+			n[figure{port, way + ".frames"}], n[figure{port, way + ".bytes"}] = m[2], m[3]
 		}
 	}
 	return n
