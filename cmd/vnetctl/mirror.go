@@ -133,16 +133,8 @@ func (a *app) setMirror(ctx context.Context, ref string, sources []string, later
 	}
 	defer c.Close()
 	mirror := strings.ReplaceAll(strings.Join(sources, "+"), ",", "+")
-	for source := range strings.SplitSeq(mirror, "+") {
-		port, _, _ := strings.Cut(source, ":")
-		if port == "all" || later {
-			continue
-		}
-		if _, err := c.Port(ctx, port); err != nil {
-			var e *api.Error
-			if errors.As(err, &e) && e.Code == api.ErrNoPort {
-				e.Hint = "vnetctl ports; if it comes later: vnetctl mirror set --later"
-			}
+	if !later {
+		if err := checkSources(ctx, c, mirror); err != nil {
 			return err
 		}
 	}
@@ -154,6 +146,24 @@ func (a *app) setMirror(ctx context.Context, ref string, sources []string, later
 		return a.printJSON(p)
 	}
 	fmt.Fprintf(a.out, "port %s (%d) shows %s\n", p.Name, p.ID, p.Mirror)
+	return nil
+}
+
+// checkSources finds the ports that a mirror is to show.
+func checkSources(ctx context.Context, c *client.Client, mirror string) error {
+	for source := range strings.SplitSeq(mirror, "+") {
+		port, _, _ := strings.Cut(source, ":")
+		if port == "all" || port == "none" || port == "" {
+			continue
+		}
+		if _, err := c.Port(ctx, port); err != nil {
+			var e *api.Error
+			if errors.As(err, &e) && e.Code == api.ErrNoPort {
+				e.Hint = "vnetctl ports; if it comes later: vnetctl mirror set --later"
+			}
+			return err
+		}
+	}
 	return nil
 }
 

@@ -189,6 +189,11 @@ func (a *app) setPort(ctx context.Context, ref string, change api.PortChange) er
 		return err
 	}
 	defer c.Close()
+	if change.Mirror != nil {
+		if err := checkSources(ctx, c, *change.Mirror); err != nil {
+			return err
+		}
+	}
 	p, err := c.SetPort(ctx, ref, change)
 	if err != nil {
 		return err

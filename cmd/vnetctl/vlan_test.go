@@ -174,5 +174,5 @@ func TestMirrorVerbs(t *testing.T) {
 		"mirror --no-headers",
 		"mirror clear port3",
 		"mirror clear port3",
-		"mirror set port3 port11", "mirror set port3 port1:sideways", "mirror set port33 port1", "mirror set port3", "mirror clear", "mirror clear port33", "mirror sho")
+		"mirror set port3 port11", "mirror set port3 port1:sideways", "mirror set port33 port1", "port set port3 mirror=nosuch", "mirror set port3", "mirror clear", "mirror clear port33", "mirror sho")
 }
