@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -115,6 +117,25 @@ func TestCreateParts(t *testing.T) {
 	does(t, "create bridge foreign", 0, "not made by vnetctl", "unchanged")
 	does(t, "cancel bridge foreign", 1, "did not make foreign")
 	hostSh(t, "ip link delete foreign")
+	if now := hostPicture(t); now != before {
+		t.Errorf("something is left:\n%s\n%s", before, now)
+	}
+}
+
+// Many at once, as scripts do it: each waits for the one before.
+func TestCreateAtOnce(t *testing.T) {
+	if !ownHost(t) {
+		return
+	}
+	before := hostPicture(t)
+	const runs = 8
+	for _, verb := range []string{"create", "cancel"} {
+		var all sync.WaitGroup
+		for i := range runs {
+			all.Go(func() { does(t, fmt.Sprintf("%s bridge br%d", verb, i), 0, fmt.Sprintf("bridge br%d", i)) })
+		}
+		all.Wait()
+	}
 	if now := hostPicture(t); now != before {
 		t.Errorf("something is left:\n%s\n%s", before, now)
 	}

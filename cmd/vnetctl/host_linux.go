@@ -98,7 +98,7 @@ type account struct {
 	group  bool // it was named
 }
 
-// planFor is the shape of a verb that changes the host: it takes the lock, lets
+// change is the shape of a verb that changes the host: it takes the lock, lets
 // wish make the plan, and prints it or carries it out.
 func (a *app) change(cmd *cobra.Command, f *hostFlags, wish func(*hostRun) error) error {
 	if err := f.checkRemote(cmd); err != nil {
@@ -120,7 +120,9 @@ func (a *app) change(cmd *cobra.Command, f *hostFlags, wish func(*hostRun) error
 	if f.debug > 0 && !a.json {
 		e.Said = func(text string) { fmt.Fprintln(a.err, "vnetctl:", printable(text)) }
 	}
-	state, err := e.Begin()
+	ctx, cancel := context.WithTimeout(cmd.Context(), lockPatience)
+	state, err := e.Begin(ctx)
+	cancel()
 	if err != nil {
 		return err
 	}

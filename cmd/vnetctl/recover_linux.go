@@ -91,8 +91,9 @@ func (a *app) guardianCommand() *cobra.Command {
 	}
 }
 
-// lockPatience is how long confirm and recover wait for another run.
-const lockPatience = 3 * time.Second
+// lockPatience is how long a run waits for another one: scripts start many at
+// once, and each takes a fraction of a second.
+const lockPatience = 10 * time.Second
 
 func (a *app) withEngine(f func(context.Context, *hostnet.Engine) error) error {
 	h, err := hostnet.Open()

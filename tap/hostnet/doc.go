@@ -7,7 +7,7 @@
 // and how an admin would type it (ip commands). Steps are plain values, so a
 // plan can be written down:
 //
-//	lock      one run at a time; who comes second is told who holds it
+//	lock      one run at a time; who comes second waits, and is told who holds it
 //	journal   the whole plan, and a line before and after every step; synced
 //	          before the first step
 //	guardian  a process of its own, when the plan touches what the admin is

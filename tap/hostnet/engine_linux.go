@@ -93,10 +93,11 @@ func (e *Engine) say(format string, args ...any) {
 	}
 }
 
-// Begin takes the lock and reads the state. It fails when another run changes
-// this host, or has died doing so. The caller calls End.
-func (e *Engine) Begin() (*State, error) {
-	l, err := takeLock(e.Dir)
+// Begin takes the lock, for which it waits as long as ctx lets it, and reads the
+// state. It fails when another run changes this host all that time, or has died
+// doing so. The caller calls End.
+func (e *Engine) Begin(ctx context.Context) (*State, error) {
+	l, err := awaitLock(ctx, e.Dir)
 	if err != nil {
 		return nil, err
 	}

@@ -307,7 +307,7 @@ func TestGuardianThatDoesNotStart(t *testing.T) {
 	for _, command := range [][]string{nil, {"/nonexistent"}, {"/bin/true"}} {
 		e := engine(t)
 		e.Guardian = command
-		s, err := e.Begin()
+		s, err := e.Begin(t.Context())
 		must(t, err)
 		p := NewPlan("test")
 		p.Confirm = time.Minute

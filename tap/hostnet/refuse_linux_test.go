@@ -67,7 +67,7 @@ ip link add low type veth peer name low1; ip address add 192.0.2.200/32 dev low
 ip tuntap add t0 mode tap
 ip link add nh type veth peer name nh1; ip link set nh up; ip link set nh1 up; ip address add 10.55.0.1/24 dev nh; ip nexthop add id 7 dev nh via 10.55.0.2; ip route add 10.56.0.0/16 nhid 7`)
 	e := engine(t)
-	s, err := e.Begin()
+	s, err := e.Begin(t.Context())
 	must(t, err)
 	defer e.End()
 	bridge := func(name, uplink string) func(*Plan) error {
@@ -135,7 +135,7 @@ func TestLock(t *testing.T) {
 		return
 	}
 	e := engine(t)
-	_, err := e.Begin()
+	_, err := e.Begin(t.Context())
 	must(t, err)
 	out, err := run(t, "create")
 	if err == nil || !strings.Contains(out, fmt.Sprintf("another run is changing this host: process %d", os.Getpid())) {
@@ -181,7 +181,7 @@ func TestBadJournals(t *testing.T) {
 	} {
 		must(t, os.WriteFile(path, []byte(c.text), 0o600))
 		during := snapshot(t)
-		if _, err := e.Begin(); err == nil || !strings.Contains(err.Error(), c.begin) {
+		if _, err := e.Begin(t.Context()); err == nil || !strings.Contains(err.Error(), c.begin) {
 			t.Errorf("%s: begin: %v", c.name, err)
 		}
 		if _, err := e.Recover(context.Background(), true); err == nil || !strings.Contains(err.Error(), c.recover) {
@@ -201,14 +201,14 @@ func TestBadJournals(t *testing.T) {
 	// Nor does a plan of which only a part was written.
 	must(t, os.Mkdir(DefaultDir, 0o755))
 	must(t, os.WriteFile(path, good[:100], 0o600))
-	if _, err := e.Begin(); err != nil {
+	if _, err := e.Begin(t.Context()); err != nil {
 		t.Errorf("torn plan: %v", err)
 	}
 	e.End()
 	// What was of another boot is gone with it.
 	must(t, os.MkdirAll(DefaultDir, 0o755))
 	must(t, os.WriteFile(path, []byte(relined(t, good, bootID(), "another")), 0o600))
-	if _, err := e.Begin(); err == nil || !strings.Contains(err.Error(), "earlier boot") {
+	if _, err := e.Begin(t.Context()); err == nil || !strings.Contains(err.Error(), "earlier boot") {
 		t.Errorf("other boot: begin: %v", err)
 	}
 	if r, err := e.Recover(context.Background(), false); err != nil || !r.Stale {

@@ -63,7 +63,9 @@ func point(name string) {
 // scenario plans and applies.
 func scenario(wish func(*Engine, *State, *Plan) error) error {
 	return withEngine(func(e *Engine) error {
-		state, err := e.Begin()
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // not to wait
+		state, err := e.Begin(ctx)
 		if err != nil {
 			return err
 		}

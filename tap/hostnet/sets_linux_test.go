@@ -12,7 +12,7 @@ import (
 // apply plans and carries out.
 func apply(t *testing.T, e *Engine, wish func(*State, *Plan) error) *Plan {
 	t.Helper()
-	s, err := e.Begin()
+	s, err := e.Begin(t.Context())
 	must(t, err)
 	defer e.End()
 	p := NewPlan("test")
@@ -70,7 +70,7 @@ func TestOwnership(t *testing.T) {
 	}
 	sh(t, "ip link add foreign type bridge")
 	e := engine(t)
-	s, err := e.Begin()
+	s, err := e.Begin(t.Context())
 	must(t, err)
 	p := NewPlan("test")
 	if made, err := e.Host.PlanBridge(p, BridgeWish{Name: "foreign"}); made || err != nil || len(p.Steps) > 0 {
@@ -94,7 +94,7 @@ func TestOwnership(t *testing.T) {
 	same(t, "created twice", before, snapshot(t))
 
 	remove := func(kind, name string, force bool) error {
-		s, err := e.Begin()
+		s, err := e.Begin(t.Context())
 		must(t, err)
 		defer e.End()
 		o, ok := s.Find(kind, name)
@@ -148,7 +148,7 @@ func TestLaterAddresses(t *testing.T) {
 	settled(t)
 	// Renewed lifetimes are taken back, others are a reason to stop.
 	sh(t, "ip address change 2001:db8::3/64 dev br0 valid_lft 70000 preferred_lft 60000; ip address add 10.1.1.1/24 dev br0")
-	s, err := e.Begin()
+	s, err := e.Begin(t.Context())
 	must(t, err)
 	o, _ := s.Find("bridge", "br0")
 	if err := e.Host.PlanRemove(NewPlan("test"), s, o, false); err == nil || !strings.Contains(err.Error(), "10.1.1.1/24") {
