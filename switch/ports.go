@@ -319,11 +319,9 @@ func (s *Switch) unplugAll(p *Port, err error) {
 // unplug takes p's link away, if it has one.
 func (s *Switch) unplug(p *Port, err error) {
 	p.tx.mu.Lock()
-	l := p.tx.link
-	p.tx.mu.Unlock()
-	if l != nil {
-		w := p.worker
-		w.do(func() { w.detach(p, l, err) })
+	defer p.tx.mu.Unlock()
+	if p.tx.link != nil {
+		p.endLink(err)
 	}
 }
 

@@ -60,7 +60,7 @@ func (s *Switch) makeQueues(p *Port, l link.Link) {
 	at := slices.Index(s.workers, p.worker)
 	for i, ql := range q.Queues() {
 		w := s.workers[(at+1+i)%len(s.workers)]
-		p.queues = append(p.queues, &plug{port: p, link: ql, worker: w, token: w.newToken(), main: l})
+		p.queues = append(p.queues, &plug{port: p, link: ql, worker: w, token: w.newToken(), queue: true})
 	}
 }
 
@@ -75,11 +75,12 @@ func (w *worker) attachQueue(pl *plug) {
 // fail ends the life of the link that pl is, or is a queue of.
 func (w *worker) fail(pl *plug, err error) {
 	p := pl.port
-	if pl.main == nil {
-		w.detach(p, pl.link, err)
+	if !pl.queue {
+		w.detach(pl.token, err)
 		return
 	}
-	p.worker.do(func() { p.worker.detach(p, pl.main, err) })
+	home, token := p.worker, p.token // they last as long as the queue
+	home.do(func() { home.detach(token, err) })
 }
 
 // detachQueues has nobody read p's queues any more, closes them and calls then.
@@ -117,13 +118,14 @@ func (d *door) lost(l link.Link, err error) {
 	s := d.sw
 	s.mu.Lock()
 	p := d.port
-	var w *worker
-	if p != nil && p.holds(l) {
-		w = p.worker
-	}
 	s.mu.Unlock()
-	if w != nil {
-		w.do(func() { w.detach(p, l, err) })
+	if p == nil {
+		return
+	}
+	p.tx.mu.Lock()
+	defer p.tx.mu.Unlock()
+	if p.tx.link == l {
+		p.endLink(err)
 	}
 }
 

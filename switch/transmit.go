@@ -172,9 +172,15 @@ func (p *Port) awaitWritable() {
 
 // lose gives up the link because of err. Called with tx.mu held.
 func (p *Port) lose(err error) {
-	lost, w := p.tx.link, p.worker
+	p.endLink(err)
 	p.tx.link = nil
-	w.do(func() { w.detach(p, lost, err) })
+}
+
+// endLink has p's worker end p's link because of err. Called with tx.mu held,
+// while p has a link: p's worker and token are that link's for as long.
+func (p *Port) endLink(err error) {
+	w, token := p.worker, p.token
+	w.do(func() { w.detach(token, err) })
 }
 
 // queue copies b's frames from number n on into the ring and counts what does

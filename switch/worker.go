@@ -63,9 +63,9 @@ type worker struct {
 type plug struct {
 	port   *Port
 	link   link.Link
-	worker *worker   // static
-	token  uint64    // static
-	main   link.Link // static: of a queue, the Link that it belongs to; else nil
+	worker *worker // static
+	token  uint64  // static
+	queue  bool    // static: is one of the queues of a Link that is in care elsewhere
 
 	unread bool    // is in worker.unread
 	ended  bool    // will yield nothing new: is read to its end
@@ -224,12 +224,12 @@ func (w *worker) attach(p *Port, l link.Link) {
 	pl := &plug{port: p, link: l, worker: w, token: p.token}
 	w.plugs[p.token] = pl
 	if err := w.poller.add(l.FD(), p.token); err != nil {
-		w.detach(p, l, err)
+		w.detach(pl.token, err)
 		return
 	}
 	if c, ok := l.(link.Controlled); ok {
 		if err := w.poller.addControl(c.ControlFD(), p.token); err != nil {
-			w.detach(p, l, err)
+			w.detach(pl.token, err)
 			return
 		}
 	}
@@ -237,15 +237,17 @@ func (w *worker) attach(p *Port, l link.Link) {
 	w.readOn(pl) // and if it has failed already, reading tells
 }
 
-// detach ends the life of p's link l, for the reason err, unless it has ended
-// already. From here on nobody uses l, and none of the port's addresses is
-// learned any more. Called on the worker's thread.
-func (w *worker) detach(p *Port, l link.Link, err error) {
-	pl := w.plugs[p.token]
-	if pl == nil || pl.port != p || pl.link != l {
+// detach ends the life of a port's link, for the reason err, unless it has ended
+// already. From here on nobody uses the link, and none of the port's addresses
+// is learned any more. Called on the worker's thread; by now the port may have
+// another link, even in the care of another worker.
+func (w *worker) detach(token uint64, err error) {
+	pl := w.plugs[token]
+	if pl == nil {
 		return
 	}
-	delete(w.plugs, p.token)
+	p, l := pl.port, pl.link
+	delete(w.plugs, token)
 	w.held = slices.DeleteFunc(w.held, func(h *plug) bool { return h == pl })
 	if e := w.poller.remove(l.FD()); e != nil {
 		w.sw.log.Debug("forget link", "port", p.id, "error", e)
