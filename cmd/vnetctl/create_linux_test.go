@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -232,8 +233,9 @@ func TestCreateMistakes(t *testing.T) {
 	}
 }
 
-// How long the whole takes. No bound that a busy machine breaks: the numbers are
-// printed.
+// How long the whole takes, with the start of vnetctl itself. No bound that a
+// busy machine breaks: the numbers are printed. On an idle one they are to be
+// below 150 ms and 100 ms.
 func TestCreateTime(t *testing.T) {
 	if !ownHost(t) {
 		return
@@ -242,18 +244,20 @@ func TestCreateTime(t *testing.T) {
 	if !hasTAPs(t) {
 		create += " --taps 0"
 	}
-	var made, gone time.Duration
-	const rounds = 5
-	for range rounds {
+	var made, gone []time.Duration
+	for range 7 {
 		begin := time.Now()
 		does(t, create, 0)
 		middle := time.Now()
 		does(t, "cancel -u nobody", 0)
-		made, gone = made+middle.Sub(begin), gone+time.Since(middle)
+		made, gone = append(made, middle.Sub(begin)), append(gone, time.Since(middle))
 	}
-	t.Logf("create %v, cancel %v", made/rounds, gone/rounds)
-	if made/rounds > 5*time.Second || gone/rounds > 5*time.Second {
-		t.Error("that is too long on any machine")
+	for verb, times := range map[string][]time.Duration{"create": made, "cancel": gone} {
+		slices.Sort(times)
+		t.Logf("%s: median %v, from %v to %v", verb, times[len(times)/2], times[0], times[len(times)-1])
+		if times[0] > 5*time.Second {
+			t.Errorf("%s: that is too long on any machine", verb)
+		}
 	}
 }
 

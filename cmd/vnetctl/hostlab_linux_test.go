@@ -37,11 +37,18 @@ func ownHost(t *testing.T) bool {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make network namespaces here")
 	}
-	cmd := exec.Command("/proc/self/exe", "-test.run", "^"+t.Name()+"$", "-test.timeout", "200s")
+	args := []string{"-test.run", "^" + t.Name() + "$", "-test.timeout", "200s"}
+	if testing.Verbose() {
+		args = append(args, "-test.v")
+	}
+	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), insideHost+"="+t.Name(), "PATH="+buildSwitch(t)+":"+os.Getenv("PATH"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		t.Errorf("inside: %v\n%s", err, out)
+	} else if testing.Verbose() {
+		t.Logf("inside:\n%s", out)
 	}
 	return false
 }

@@ -46,7 +46,7 @@ func (p *Plan) Add(o Object, steps ...Step) {
 
 // Remove appends the steps that remove an object.
 func (p *Plan) Remove(o Object) {
-	p.Steps = append(p.Steps, Reversed(o.Steps)...)
+	p.Steps = append(p.Steps, Reversed(wholes(o.Steps))...)
 	p.Removes = append(p.Removes, o.Key())
 }
 

@@ -204,7 +204,7 @@ func init() {
 // An established TCP connection over the uplink, IPv4 and IPv6, lives through
 // the move and back; and the host is never silent for long.
 func TestMoveKeepsConnections(t *testing.T) {
-	if !isolated(t) {
+	if !alone(t) {
 		return
 	}
 	farWorld(t)
@@ -267,7 +267,7 @@ func TestMoveKeepsConnections(t *testing.T) {
 // A change that cuts the admin off is undone in time, every time, whatever cut
 // it: here somebody takes the bridge's addresses away as soon as it is done.
 func TestCutOff(t *testing.T) {
-	if !isolated(t) {
+	if !alone(t) {
 		return
 	}
 	sh(t, "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0")
@@ -277,7 +277,7 @@ func TestCutOff(t *testing.T) {
 	before := snapshot(t)
 	a := dialAdmin(t, "10.9.0.2:7777")
 	a.ask(t, "before")
-	const limit = 500 * time.Millisecond
+	const limit = 200 * time.Millisecond
 	slowest := time.Duration(0)
 	for i := range 20 {
 		cut := "applied=ip address flush dev br0 scope global; ip link set up0 nomaster"

@@ -3,6 +3,7 @@ package hostnet
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -45,6 +46,11 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	// They wait for the kernel more than they use it.
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("8")
+	}
 	os.Exit(m.Run())
 }
 
@@ -65,8 +71,18 @@ func daemon(path string) int {
 
 // isolated runs the test again in network, mount and process namespaces of its
 // own, with an empty /run, and returns true there. They vanish with that
-// process, and all that it started with them.
+// process, and all that it started with them. So such tests run beside each
+// other.
 func isolated(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(envInside) != t.Name() {
+		t.Parallel()
+	}
+	return alone(t)
+}
+
+// alone is isolated for tests that measure time.
+func alone(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(envInside) == t.Name() {
 		must(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))

@@ -274,6 +274,7 @@ func TestStepsAsText(t *testing.T) {
 	steps := Steps{
 		&Bridge{Name: "a", MAC: RandomMAC(), MTU: 1500, Mark: "m"}, Reverse{&TAP{Name: "b", UID: 1, GID: -1}}, &Up{"c"}, &Join{"d", "e"},
 		&Move{From: "f", To: "g", Config: Config{Addrs: [][]byte{{1, 2}}}}, &CopySettings{To: "h", Values: map[string]string{"i": "1"}}, &Switch{Program: "/x"}, &MakeDir{Path: "/y"},
+		&Whole{Steps{&TAP{Name: "j"}, &Up{"j"}}},
 	}
 	text, err := json.Marshal(steps)
 	must(t, err)

@@ -83,6 +83,7 @@ var kinds = map[string]func() Step{
 	"copy":   func() Step { return &CopySettings{} },
 	"switch": func() Step { return &Switch{} },
 	"dir":    func() Step { return &MakeDir{} },
+	"whole":  func() Step { return &Whole{} },
 }
 
 // MarshalJSON writes the steps down.
@@ -110,6 +111,8 @@ func (s Steps) MarshalJSON() ([]byte, error) {
 			r.Kind = "switch"
 		case *MakeDir:
 			r.Kind = "dir"
+		case *Whole:
+			r.Kind = "whole"
 		default:
 			return nil, fmt.Errorf("write down step %T: no such kind", step)
 		}
