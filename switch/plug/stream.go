@@ -71,11 +71,17 @@ const keepPart = 2048
 // of step: no frame that follows could be told from noise.
 func parse(b *frame.Batch, data []byte) (used int, err error) {
 	refs := b.Refs
+	// Frames of one length come in rows. That the next one is as long as the one
+	// before is taken for granted until its length has been read, so that the
+	// processor does not wait for memory at each frame.
+	n := 0
 	for len(data)-used >= frame.PrefixLen {
-		n := int(binary.BigEndian.Uint32(data[used:]))
-		if n == 0 || n > frame.MaxLen {
-			err = fmt.Errorf("stream out of step: frame length %d, want 1 to %d (is the other side speaking QEMU's stream protocol?)", n, frame.MaxLen)
-			break
+		if is := int(binary.BigEndian.Uint32(data[used:])); is != n {
+			n = is
+			if n == 0 || n > frame.MaxLen {
+				err = fmt.Errorf("stream out of step: frame length %d, want 1 to %d (is the other side speaking QEMU's stream protocol?)", n, frame.MaxLen)
+				break
+			}
 		}
 		end := used + frame.PrefixLen + n
 		if end > len(data) {
