@@ -44,7 +44,8 @@ type Link struct {
 	turn int // which ring is looked at first
 
 	// Owned by the writer.
-	took []taken
+	took   []taken
+	parcel parcel
 
 	notices atomic.Pointer[[]byte] // a frame to be sent in the guest's name
 	end     atomic.Pointer[error]  // why the session is over; nil: it is not
