@@ -97,7 +97,7 @@ func (t *Table) Flush(match func(Entry) bool) int {
 // FlushPort removes all entries of port, static ones too if asked.
 func (t *Table) FlushPort(port int, static bool) int {
 	t.mu.Lock()
-	have := t.perPort[port]
+	have := t.entries(port)
 	t.mu.Unlock()
 	if have == 0 {
 		return 0
@@ -168,7 +168,7 @@ func (t *Table) Len() int {
 func (t *Table) PortLen(port int) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.perPort[port]
+	return t.entries(port)
 }
 
 // Cap is the most entries the table takes.

@@ -165,8 +165,8 @@ func checkCounts(t testing.TB, table *Table) {
 			t.Errorf("counts %d entries of port %d, has %d", table.PortLen(p), p, n)
 		}
 	}
-	if len(table.perPort) != len(perPort) {
-		t.Errorf("counts entries of %d ports, has those of %d", len(table.perPort), len(perPort))
+	if table.holders != len(perPort) {
+		t.Errorf("counts entries of %d ports, has those of %d", table.holders, len(perPort))
 	}
 }
 

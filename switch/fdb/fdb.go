@@ -92,10 +92,12 @@ type Table struct {
 	mu      sync.Mutex // guards what follows and every change of a key
 	count   int
 	used    []uint8     // slots in use of each set: who goes through all looks only where something is
-	perPort map[int]int // entries of each port that has any
+	perPort []int       // entries of each port, by its number
+	holders int         // ports that have any
 	limit   map[int]int // ports that may not have more than this
 	fullest int         // port with most entries, or nearly: see evictFullest
 	hand    int         // where the search for a victim goes on
+	asked   int         // where the search for the fullest port goes on
 	moves   []Moves     // since TakeMoves
 
 	moved chan struct{} // see Moved
@@ -111,7 +113,7 @@ func New(capacity int, ageing time.Duration) *Table {
 		cap:     capacity,
 		secret:  rand.Uint64() | 1,
 		used:    make([]uint8, n),
-		perPort: map[int]int{},
+		perPort: make([]int, 1),
 		limit:   map[int]int{},
 		moves:   make([]Moves, 0, maxMoves),
 		moved:   make(chan struct{}, 1),
@@ -203,7 +205,7 @@ func (t *Table) learnSlow(k Key, port int, now uint32) {
 
 func (t *Table) atLimit(port int) bool {
 	limit, ok := t.limit[port]
-	return ok && t.perPort[port] >= limit
+	return ok && t.entries(port) >= limit
 }
 
 // room returns a free slot in k's set, making one if it may: nil if not.
@@ -247,7 +249,7 @@ func (t *Table) room(k Key, port int, now uint32) *slot {
 	}
 	// The set overflows, which is chance, not an attack that pays: eight
 	// addresses that share a set compete among themselves.
-	if own != nil && (victim == nil || t.perPort[port] >= t.perPort[value(victim.val.Load()).port()]) {
+	if own != nil && (victim == nil || t.entries(port) >= t.perPort[value(victim.val.Load()).port()]) {
 		victim = own
 	}
 	if victim != nil {
@@ -270,7 +272,7 @@ func freeIn(set *[ways]slot) *slot {
 // number of sets: at the cap every fourth slot is taken, and that port has the
 // largest share of them.
 func (t *Table) evictFullest() bool {
-	if t.perPort[t.fullest]*len(t.perPort) < t.count {
+	if t.perPort[t.fullest]*t.holders < t.count {
 		t.findFullest()
 	}
 	for range scanLen {
@@ -292,13 +294,12 @@ func (t *Table) evictFullest() bool {
 // Where many are equally full that is soon, so it looks at a bounded number of
 // ports, at other ones each time.
 func (t *Table) findFullest() {
-	looked := 0
-	for p, have := range t.perPort { // begins anywhere
-		if have > t.perPort[t.fullest] {
-			t.fullest = p
+	for range min(scanLen, len(t.perPort)) {
+		if t.asked++; t.asked >= len(t.perPort) {
+			t.asked = 0
 		}
-		if looked++; looked == scanLen {
-			return
+		if t.perPort[t.asked] > t.perPort[t.fullest] {
+			t.fullest = t.asked
 		}
 	}
 }
@@ -330,11 +331,27 @@ func (t *Table) clear(s *slot) {
 }
 
 func (t *Table) add(port, n int) {
-	t.perPort[port] += n
-	switch have := t.perPort[port]; {
+	for port >= len(t.perPort) {
+		t.perPort = append(t.perPort, 0)
+	}
+	had := t.perPort[port]
+	have := had + n
+	t.perPort[port] = have
+	switch {
 	case have == 0:
-		delete(t.perPort, port)
-	case have > t.perPort[t.fullest]:
+		t.holders--
+	case had == 0:
+		t.holders++
+	}
+	if have > t.perPort[t.fullest] {
 		t.fullest = port
 	}
+}
+
+// entries is how many entries port has.
+func (t *Table) entries(port int) int {
+	if port >= len(t.perPort) {
+		return 0
+	}
+	return t.perPort[port]
 }
