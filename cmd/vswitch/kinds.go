@@ -12,6 +12,11 @@ import (
 var kinds = []link.Kind{
 	plug.Stream(),
 	plug.VDE(),
+	plug.Dgram(),
+	plug.UDP(),
+	plug.Mcast(),
+	plug.L2TPv3(),
+	plug.FD(),
 	vhost.Kind(),
 	tap.Kind(),
 	packet.Kind(),

@@ -15,7 +15,7 @@ import (
 )
 
 // dgramLink carries one frame in each datagram, many of them in one system call,
-// and lives as long as a control connection beside it.
+// and lives as long as a control connection beside it, if there is one.
 //
 // Where frames come in. The kernel writes the datagrams of one call into slots
 // of equal size in the reader's buffer. A slot has room for a frame of the usual
@@ -25,7 +25,7 @@ import (
 // larger for a while. So no length is ever cut, and the usual ones cost no copy.
 type dgramLink struct {
 	sock    socket
-	control int // connection that ends with the link; its bytes mean nothing
+	control int // connection that ends with the link; its bytes mean nothing; -1: none
 	peer    link.Peer
 
 	// Owned by the reader.
@@ -97,7 +97,11 @@ func (l *dgramLink) Peer() link.Peer { return l.peer }
 
 // Close implements link.Link.
 func (l *dgramLink) Close() error {
-	return errors.Join(l.sock.close(), unix.Close(l.control))
+	err := l.sock.close()
+	if l.control >= 0 {
+		err = errors.Join(err, unix.Close(l.control))
+	}
+	return err
 }
 
 // ReadBatch implements link.Link.
@@ -207,6 +211,9 @@ func (l *dgramLink) readLate(b *frame.Batch) {
 // lookAtControl tells whether the control connection has ended, when there is
 // nothing else to read.
 func (l *dgramLink) lookAtControl() error {
+	if l.control < 0 {
+		return nil
+	}
 	var buf [1]byte
 	c := socket{l.control}
 	switch n, err := c.recv(buf[:]); {
@@ -227,7 +234,7 @@ func (l *dgramLink) WriteBatch(b *frame.Batch) (int, error) {
 	for done < len(b.Refs) && err == nil {
 		k := min(len(b.Refs)-done, maxMsgs)
 		for i, r := range b.Refs[done : done+k] {
-			o.put(i, b, r)
+			o.put(i, b, r, nil)
 		}
 		var n int
 		n, err = o.send(&l.sock, k)
@@ -327,8 +334,8 @@ func (in *intake) whole(buf []byte, i int) []byte {
 // outlet is what one system call writes from.
 type outlet struct {
 	msgs   [maxMsgs]mmsghdr
-	pieces [maxMsgs][3]unix.Iovec // changed head, frame, padding
-	heads  [maxMsgs][20]byte
+	pieces [maxMsgs][3]unix.Iovec // what stands before the frame and its changed head, frame, padding
+	heads  [maxMsgs][64]byte
 }
 
 var outlets = sync.Pool{New: func() any {
@@ -342,17 +349,17 @@ var outlets = sync.Pool{New: func() any {
 // padding is what fills short frames up.
 var padding [frame.MinLen]byte
 
-// put makes datagram i of a frame.
-func (o *outlet) put(i int, b *frame.Batch, r frame.Ref) {
+// put makes datagram i of a frame. lead stands before it; it is copied.
+func (o *outlet) put(i int, b *frame.Batch, r frame.Ref, lead []byte) {
 	p := &o.pieces[i]
-	if r.Edit == 0 && r.Len >= frame.MinLen {
+	if r.Edit == 0 && r.Len >= frame.MinLen && len(lead) == 0 {
 		p[0].Base = &b.Buf[r.Off]
 		p[0].SetLen(int(r.Len))
 		o.msgs[i].hdr.SetIovlen(1)
 		return
 	}
 	f, n := b.Frame(r), 0
-	head, skip := r.Edit.Head(o.heads[i][:0], f)
+	head, skip := r.Edit.Head(append(o.heads[i][:0], lead...), f)
 	if len(head) > 0 {
 		p[n].Base = &head[0]
 		p[n].SetLen(len(head))
@@ -363,7 +370,7 @@ func (o *outlet) put(i int, b *frame.Batch, r frame.Ref) {
 		p[n].SetLen(len(f) - skip)
 		n++
 	}
-	if short := frame.MinLen - (len(head) + len(f) - skip); short > 0 {
+	if short := frame.MinLen - (len(head) - len(lead) + len(f) - skip); short > 0 {
 		p[n].Base = &padding[0]
 		p[n].SetLen(short)
 		n++

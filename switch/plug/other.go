@@ -46,3 +46,11 @@ func listen(context.Context, address, int) (link.Source, error) {
 func listenVDE(context.Context, vdeSpec, link.Options) (link.Source, error) {
 	return nil, errors.ErrUnsupported
 }
+
+func newNetSource(netSpec, link.Options) (link.Source, error) { return nil, errors.ErrUnsupported }
+
+func openDgram(context.Context, dgramSpec, link.Options) (link.Source, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func adopt(int) (link.Source, error) { return nil, errors.ErrUnsupported }
