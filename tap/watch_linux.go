@@ -67,7 +67,7 @@ func (d *device) find(ns int, name string) netlink.Link {
 	}
 	defer h.Close()
 	l, err := h.LinkByName(name)
-	if err != nil || l.Type() != "tuntap" && l.Type() != "tun" {
+	if err != nil || l.Type() != "tuntap" && l.Type() != "tun" && l.Type() != "macvtap" {
 		return nil
 	}
 	return l

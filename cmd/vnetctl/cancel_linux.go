@@ -104,6 +104,12 @@ func (r *hostRun) cancelSet() error {
 			return err
 		}
 	}
+	for _, w := range r.absent() {
+		if w.Set == set {
+			found = true
+			r.forget(w)
+		}
+	}
 	if !found {
 		r.notes = append(r.notes, fmt.Sprintf("nothing to cancel: vnetctl made nothing for %s and %s, or it is gone already", r.who.name, dir))
 	}
@@ -133,6 +139,12 @@ func (r *hostRun) cancelPart(kind, name string) error {
 	o, ok := r.state.Find(kind, name)
 	if ok {
 		return r.remove(o)
+	}
+	for _, w := range r.absent() {
+		if w.Kind == kind && w.Name == name {
+			r.forget(w)
+			return nil
+		}
 	}
 	if _, err := r.host.Link(name); kind != "switch" && err == nil {
 		return &hostnet.Error{Code: hostnet.ErrNotOurs, Cause: fmt.Sprintf("vnetctl did not make %s, or has no record of it, so it stays", name), Cure: "if nobody needs it: ip link delete " + name}

@@ -74,6 +74,7 @@ func (a *app) check(cmd *cobra.Command, f *hostFlags) error {
 			}
 		}
 		e.orphans(state)
+		e.persistent(state)
 	}
 	e.switches()
 	return a.showFindings(e.findings, f)
@@ -287,7 +288,11 @@ func (e *exam) daemon(o hostnet.Object) {
 			e.fail(what, "TAP "+tap+" is not plugged in, or not up", "vnetctl -s "+o.Name+" ports -o wide says why")
 			continue
 		}
-		took, err := echoTAP(tap, filepath.Join(run.Dir, api.StreamName))
+		l, err := e.host.Link(tap)
+		if err != nil {
+			continue // its own finding says so
+		}
+		took, err := echoTAP(l, filepath.Join(run.Dir, api.StreamName))
 		if errors.Is(err, fs.ErrPermission) {
 			e.warn(what, "only root may send a frame through TAP "+tap, "sudo vnetctl check")
 			continue
@@ -315,6 +320,19 @@ func (e *exam) orphans(s *hostnet.State) {
 		_, tap := s.Find("tap", l.Name)
 		if !bridge && !tap {
 			e.warn(l.Name, "bears vnetctl's mark, and vnetctl has no record of it", "if nobody needs it: ip link delete "+l.Name)
+		}
+	}
+}
+
+// persistent looks for what should have come back after a reboot.
+func (e *exam) persistent(s *hostnet.State) {
+	list, err := hostnet.Persistent(hostnet.DefaultLib)
+	if err != nil {
+		e.fail("restore", err.Error(), hintOf(err))
+	}
+	for _, w := range list {
+		if _, ok := s.Find(w.Kind, w.Name); !ok {
+			e.fail(w.Kind+" "+w.Name, "was created with --persist, and is not there", "vnetctl restore; at each boot: systemctl enable vnetctl-recover")
 		}
 	}
 }

@@ -21,6 +21,7 @@ type createFlags struct {
 	plug    []string // TAPs for create switch
 	group   string
 	console string
+	persist bool
 }
 
 // defaultBridge is the name of a bridge that nobody named.
@@ -41,6 +42,12 @@ moves its addresses, routes of all tables, rules and permanent neighbours there
 in one write to the kernel; connections live on. -i auto takes the interface of
 the default route. Where that is the way you came in, a guardian undoes the
 change unless you log in anew and say "vnetctl confirm" within 60 s.
+-i macvtap:eth0 leaves eth0 as it is and makes a macvtap on it instead of bridge
+and TAP: one guest, with the macvtap's address, is on eth0's network and reaches
+all there but this host.
+
+What --persist made is made anew at boot by the service vnetctl-recover, or with
+"vnetctl restore"; cancel ends that, too.
 
 The directory of the switch is -s; else QEMUSOCK or CTYS_SOCKBASE as ctys has
 them; else /run/vswitch/USER. Only the user may enter it (mode 0700); with -g it
@@ -56,6 +63,8 @@ func (a *app) createCommand() *cobra.Command {
   vnetctl create -u alice --dry-run                what that would do, as ip commands
   vnetctl create -u alice.kvm -b br0 --taps 2      two TAPs in br0
   vnetctl create -u alice -i eth0                  on the network that eth0 is on
+  vnetctl create -u alice -i macvtap:eth0          one guest on it; eth0 stays as it is
+  vnetctl create -u alice --persist                and again after each reboot
   vnetctl create bridge br1
   vnetctl create tap tap7 -b br1 -u alice
   vnetctl create switch lab -u alice --plug tap7`,
@@ -65,7 +74,7 @@ func (a *app) createCommand() *cobra.Command {
 		},
 	}
 	f.register(cmd)
-	f.setFlags(cmd, "b i t g S")
+	f.setFlags(cmd, "b i t g S P")
 	cmd.AddCommand(a.createBridgeCommand(), a.createTAPCommand(), a.createSwitchCommand())
 	return cmd
 }
@@ -79,7 +88,7 @@ func (f *createFlags) setFlags(cmd *cobra.Command, letters string) {
 			flags.StringVarP(&f.bridge, "bridge", "b", "", "`BRIDGE` to use, made if there is none of this name")
 			_ = cmd.RegisterFlagCompletionFunc("bridge", completeInterfaces("bridge"))
 		case "i":
-			flags.StringVarP(&f.uplink, "uplink", "i", "none", "`INTERFACE` to put into a new bridge, with its addresses; auto: that of the default route")
+			flags.StringVarP(&f.uplink, "uplink", "i", "none", "none; `INTERFACE` to put into a new bridge, with its addresses; auto: that of the default route; macvtap:INTERFACE: a second address on it, for one guest and without a bridge")
 			_ = cmd.RegisterFlagCompletionFunc("uplink", completeInterfaces(""))
 		case "t":
 			flags.IntVar(&f.taps, "taps", 1, "`N`umber of TAPs")
@@ -88,6 +97,8 @@ func (f *createFlags) setFlags(cmd *cobra.Command, letters string) {
 			_ = cmd.RegisterFlagCompletionFunc("plug", completeInterfaces("tuntap"))
 		case "g":
 			flags.StringVarP(&f.group, "group", "g", "", "`GROUP` for the s-bit of the directory; must be the user's")
+		case "P":
+			flags.BoolVar(&f.persist, "persist", false, "make it anew after each reboot (the service vnetctl-recover does)")
 		case "S":
 			flags.StringVarP(&f.console, "console", "S", "", "`SOCKET` of the management console (default QEMUMGMT, or mgmt in the directory)")
 		}
@@ -109,7 +120,7 @@ func (a *app) createBridgeCommand() *cobra.Command {
 		},
 	}
 	f.register(cmd)
-	f.setFlags(cmd, "i")
+	f.setFlags(cmd, "i P")
 	return cmd
 }
 
@@ -119,17 +130,25 @@ func (a *app) createTAPCommand() *cobra.Command {
 		Use:   "tap NAME",
 		Short: "Make a TAP that a user may open",
 		Example: `  vnetctl create tap tap7 -u alice
-  vnetctl create tap tap7 -u alice.kvm -b br1      in a bridge; members of kvm may open it, too`,
+  vnetctl create tap tap7 -u alice.kvm -b br1      in a bridge; members of kvm may open it, too
+  vnetctl create tap mv0 -u alice -i macvtap:eth0  for QEMU: -netdev tap,fd=3 3<>/dev/tapN`,
 		Args: arguments(1, 1, "the TAP's name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return cannot(a.change(cmd, &f.hostFlags, func(r *hostRun) error {
-				_, err := r.createTAP(args[0], f.bridge, "")
+				parent, err := macvtapParent(f.uplink)
+				if err != nil {
+					return err
+				}
+				if parent == "" && f.uplink != "none" {
+					return usage("create tap: -i wants macvtap:INTERFACE, not %q", f.uplink)
+				}
+				_, err = r.createTAP(hostnet.TAPWish{Name: args[0], Bridge: f.bridge, Parent: parent}, f)
 				return err
 			}), "create TAP %s", args[0])
 		},
 	}
 	f.register(cmd)
-	f.setFlags(cmd, "b")
+	f.setFlags(cmd, "b i P")
 	return cmd
 }
 
@@ -152,7 +171,7 @@ func (a *app) createSwitchCommand() *cobra.Command {
 		},
 	}
 	f.register(cmd)
-	f.setFlags(cmd, "p g S")
+	f.setFlags(cmd, "p g S P")
 	return cmd
 }
 
@@ -166,6 +185,11 @@ func (r *hostRun) createSet(f *createFlags) error {
 		return err
 	}
 	set := setName(r.who, dir)
+	if parent, err := macvtapParent(f.uplink); err != nil {
+		return err
+	} else if parent != "" {
+		return r.createMacvtapSet(f, dir, parent, set)
+	}
 	bridge, err := r.chooseBridge(f, set)
 	if err != nil {
 		return err
@@ -175,7 +199,7 @@ func (r *hostRun) createSet(f *createFlags) error {
 	}
 	taps := r.tapsOfSet(set)
 	for len(taps) < f.taps {
-		name, err := r.createTAP("", bridge, set)
+		name, err := r.createTAP(hostnet.TAPWish{Bridge: bridge, Set: set}, f)
 		if err != nil {
 			return err
 		}
@@ -197,80 +221,21 @@ func (r *hostRun) tapsOfSet(set string) (taps []string) {
 	return taps
 }
 
-// chooseBridge is -b, that of an earlier call, the first there is, or ctysbr0.
-func (r *hostRun) chooseBridge(f *createFlags, set string) (string, error) {
-	if f.bridge != "" {
-		r.because("bridge %s: -b", f.bridge)
-		return f.bridge, nil
-	}
-	for _, o := range r.state.Objects {
-		if o.Set != set || o.Kind != "tap" {
-			continue
-		}
-		if l, err := r.host.Link(o.Name); err == nil && l.Master != "" {
-			r.because("bridge %s: %s's TAP %s is in it", l.Master, r.who.name, o.Name)
-			return l.Master, nil
-		}
-	}
-	if f.uplink == "none" {
-		links, err := r.host.Links()
-		if err != nil {
-			return "", err
-		}
-		first := ""
-		for _, l := range links {
-			if l.Kind == "bridge" && (first == "" || l.Name < first) {
-				first = l.Name
-			}
-		}
-		if first != "" {
-			r.because("bridge %s: the first one by name", first)
-			return first, nil
-		}
-	}
-	r.because("bridge %s: the default name, there is no bridge to use", defaultBridge)
-	return defaultBridge, nil
-}
-
-func (r *hostRun) createBridge(name string, f *createFlags, set string) error {
-	uplink := f.uplink
-	switch uplink {
-	case "none", "":
-		uplink = ""
-		r.because("no interface is put into the bridge: -i does not ask for one")
-	case "auto":
-		found, err := r.host.DefaultUplink()
-		if err != nil {
-			return err
-		}
-		r.because("uplink %s: it carries the default route", found)
-		if uplink = found; found == name { // an earlier call put the uplink into it
-			uplink = ""
-		}
-	default:
-		r.because("uplink %s: -i", uplink)
-	}
-	made, err := r.host.PlanBridge(r.plan, hostnet.BridgeWish{Name: name, Uplink: uplink, UID: r.who.uid, User: r.who.name, Set: set, Force: f.force})
-	if err == nil && !made {
-		whose := ", not made by vnetctl, so cancel will leave it"
-		if _, ours := r.state.Find("bridge", name); ours {
-			whose = ""
-		}
-		r.notes = append(r.notes, fmt.Sprintf("bridge %s is there already%s", name, whose))
-	}
-	return err
-}
-
-func (r *hostRun) createTAP(name, bridge, set string) (string, error) {
-	gid := -1
+func (r *hostRun) createTAP(wish hostnet.TAPWish, f *createFlags) (string, error) {
+	wish.UID, wish.GID, wish.User = r.who.uid, -1, r.who.name
 	if r.who.group {
-		gid = r.who.gid
+		wish.GID = r.who.gid
 	}
-	name, made, err := r.host.PlanTAP(r.plan, r.state, hostnet.TAPWish{Name: name, Bridge: bridge, UID: r.who.uid, GID: gid, User: r.who.name, Set: set})
-	if err == nil && !made {
+	name, made, err := r.host.PlanTAP(r.plan, r.state, wish)
+	if err != nil {
+		return name, err
+	}
+	wish.Name = name
+	r.keep(f, hostnet.Wish{Kind: "tap", Name: name, Set: wish.Set, TAP: &wish})
+	if !made {
 		r.notes = append(r.notes, "TAP "+name+" is there already")
 	}
-	return name, err
+	return name, nil
 }
 
 // createSwitch plans the daemon with its TAPs.
@@ -293,35 +258,21 @@ func (r *hostRun) createSwitch(f *createFlags, dir string, taps []string, set st
 	if err := runnable(program, r.who); err != nil {
 		return err
 	}
-	args := []string{"-s", dir, "--quiet"}
-	if len(taps) > 0 {
-		if err := mustKnow(program, "tap:fd=", "port kind tap"); err != nil {
-			return err
-		}
+	args, err := r.switchArgs(program, dir, f.console, taps)
+	if err != nil {
+		return err
 	}
-	for i, tap := range taps {
-		args = append(args, "--port", fmt.Sprintf("tap:fd=%d,name=%s", 3+i, tap))
-	}
-	console := f.console
-	if console == "" {
-		console = defaultConsole(r.who)
-	}
-	if console != "" {
-		if err := mustKnow(program, "--mgmt ", "management console"); err != nil {
-			return err
-		}
-		if console, err = filepath.Abs(console); err != nil {
-			return err
-		}
-		args = append(args, "--mgmt", console)
-	}
-	made, err := r.host.PlanSwitch(r.plan, r.state, hostnet.SwitchWish{
+	wish := hostnet.SwitchWish{
 		Switch: hostnet.Switch{
 			Program: program, Args: args, Dir: dir, Ready: filepath.Join(dir, api.SocketName), TAPs: taps,
 			UID: r.who.uid, GID: r.who.gid, Groups: r.who.groups,
 		},
 		Mode: mode, Set: set, State: hostnet.DefaultDir,
-	})
+	}
+	made, err := r.host.PlanSwitch(r.plan, r.state, wish)
+	if err == nil {
+		r.keep(f, hostnet.Wish{Kind: "switch", Name: dir, Set: set, Switch: &wish})
+	}
 	if err != nil || made {
 		return err
 	}
@@ -332,6 +283,30 @@ func (r *hostRun) createSwitch(f *createFlags, dir string, taps []string, set st
 		}
 	}
 	return nil
+}
+
+// switchArgs is the daemon's command line: its TAPs are descriptors from 3 on.
+func (r *hostRun) switchArgs(program, dir, console string, taps []string) ([]string, error) {
+	args := []string{"-s", dir, "--quiet"}
+	if len(taps) > 0 {
+		if err := mustKnow(program, "tap:fd=", "port kind tap"); err != nil {
+			return nil, err
+		}
+	}
+	for i, tap := range taps {
+		args = append(args, "--port", fmt.Sprintf("tap:fd=%d,name=%s", 3+i, tap))
+	}
+	if console == "" {
+		console = defaultConsole(r.who)
+	}
+	if console == "" {
+		return args, nil
+	}
+	if err := mustKnow(program, "--mgmt ", "management console"); err != nil {
+		return nil, err
+	}
+	console, err := filepath.Abs(console)
+	return append(args, "--mgmt", console), err
 }
 
 // mustKnow refuses a vswitch of another version.

@@ -18,7 +18,7 @@ import (
 
 // hostCommands are the verbs that change the host, or undo a change.
 func (a *app) hostCommands() []*cobra.Command {
-	return []*cobra.Command{a.createCommand(), a.cancelCommand(), a.checkCommand(), a.listallCommand(), a.confirmCommand(), a.recoverCommand(), a.guardianCommand()}
+	return []*cobra.Command{a.createCommand(), a.cancelCommand(), a.checkCommand(), a.listallCommand(), a.confirmCommand(), a.recoverCommand(), a.restoreCommand(), a.guardianCommand()}
 }
 
 // hostFlags are flags of the verbs that change the host.
@@ -98,8 +98,8 @@ type account struct {
 	group  bool // it was named
 }
 
-// change is the shape of a verb that changes the host: it takes the lock, lets
-// wish make the plan, and prints it or carries it out.
+// change is the shape of a verb that changes the host: it lets wish make the
+// plan, and prints it or carries it out.
 func (a *app) change(cmd *cobra.Command, f *hostFlags, wish func(*hostRun) error) error {
 	if err := f.checkRemote(cmd); err != nil {
 		return err
@@ -111,12 +111,21 @@ func (a *app) change(cmd *cobra.Command, f *hostFlags, wish func(*hostRun) error
 	if err != nil {
 		return err
 	}
-	h, err := hostnet.Open()
+	run, err := a.carryOut(cmd, f, who, wish)
 	if err != nil {
 		return err
 	}
+	return run.print(f.dryRun)
+}
+
+// carryOut takes the lock, plans, and does it unless it is --dry-run.
+func (a *app) carryOut(cmd *cobra.Command, f *hostFlags, who account, wish func(*hostRun) error) (*hostRun, error) {
+	h, err := hostnet.Open()
+	if err != nil {
+		return nil, err
+	}
 	defer h.Close()
-	e := &hostnet.Engine{Host: h, Dir: hostnet.DefaultDir, Guardian: []string{"/proc/self/exe", "guardian"}, Point: faultPoint}
+	e := &hostnet.Engine{Host: h, Dir: hostnet.DefaultDir, Lib: hostnet.DefaultLib, Guardian: []string{"/proc/self/exe", "guardian"}, Point: faultPoint}
 	if f.debug > 0 && !a.json {
 		e.Said = func(text string) { fmt.Fprintln(a.err, "vnetctl:", printable(text)) }
 	}
@@ -124,28 +133,26 @@ func (a *app) change(cmd *cobra.Command, f *hostFlags, wish func(*hostRun) error
 	state, err := e.Begin(ctx)
 	cancel()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer e.End()
 	run := &hostRun{app: a, flags: f, cmd: cmd, host: h, state: state, who: who, plan: hostnet.NewPlan(strings.TrimPrefix(cmd.CommandPath(), "vnetctl "))}
 	if err := wish(run); err != nil {
-		return err
+		return nil, err
 	}
 	if run.plan.Confirm, err = f.confirmTime(run.plan.Critical); err != nil {
-		return err
+		return nil, err
 	}
-	if len(run.plan.Steps) == 0 && len(run.plan.Removes) == 0 || f.dryRun {
-		return run.print(f.dryRun)
+	if f.dryRun {
+		return run, nil
 	}
 	if err := e.Apply(cmd.Context(), state, run.plan); err != nil {
-		return err
+		return nil, err
 	}
-	if run.plan.Confirm > 0 {
-		if err := run.await(cmd.Context(), e); err != nil {
-			return err
-		}
+	if run.plan.Confirm > 0 && len(run.plan.Steps) > 0 {
+		return run, run.await(cmd.Context(), e)
 	}
-	return run.print(false)
+	return run, nil
 }
 
 // faultPoint is nil but in tests, which kill the process at a point.

@@ -1,5 +1,7 @@
 package main
 
+import "vnetkit/mgmt/api"
+
 // changeAnswer is what create and cancel print with --json.
 type changeAnswer struct {
 	Changed bool         `json:"changed"`
@@ -47,4 +49,18 @@ type decisionAnswer struct {
 	Undone int    `json:"undone"` // steps
 	Kept   bool   `json:"kept"`   // it stays
 	Stale  bool   `json:"stale"`  // it was of another boot, which took it with it
+}
+
+// restored is what became of objects that were wished for together.
+type restored struct {
+	User    string       `json:"user"`
+	Objects []hostObject `json:"objects"`
+	State   string       `json:"state"` // "made", "planned" (--dry-run), "unchanged" or "failed"
+	Error   *api.Error   `json:"error,omitempty"`
+}
+
+// restoreAnswer is what restore prints with --json.
+type restoreAnswer struct {
+	Sets     []restored `json:"sets"`
+	Failures int        `json:"failures"`
 }

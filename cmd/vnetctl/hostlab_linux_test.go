@@ -23,7 +23,7 @@ const insideHost = "VNETCTL_TEST_INSIDE"
 func ownHost(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(insideHost) == t.Name() {
-		for _, m := range []struct{ from, to, kind string }{{"tmpfs", "/run", "tmpfs"}, {"proc", "/proc", "proc"}, {"sysfs", "/sys", "sysfs"}} {
+		for _, m := range []struct{ from, to, kind string }{{"tmpfs", "/run", "tmpfs"}, {"tmpfs", "/var/lib", "tmpfs"}, {"proc", "/proc", "proc"}, {"sysfs", "/sys", "sysfs"}} {
 			if err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount(m.from, m.to, m.kind, 0, "")); err != nil {
 				t.Fatal(err)
 			}
@@ -135,7 +135,7 @@ func hostPicture(t *testing.T) string {
 // oneNIC gives the host an uplink with the default route.
 func oneNIC(t *testing.T) {
 	t.Helper()
-	hostSh(t, `ip link add up0 type veth peer name far0; ip link set far0 up; ip link set up0 up
+	hostSh(t, `ip link add up0 address 02:00:00:00:00:02 type veth peer name far0 address 02:00:00:00:00:01; ip link set far0 up; ip link set up0 up
 ip address add 10.9.0.2/24 dev up0; ip route add default via 10.9.0.1 metric 50`)
 	mgmttest.Until(t, "the uplink is up", func() bool { return bytes.Count([]byte(hostSh(t, "ip -j link")), []byte(`"operstate":"UP"`)) == 2 })
 }

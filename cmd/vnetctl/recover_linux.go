@@ -85,7 +85,7 @@ func (a *app) guardianCommand() *cobra.Command {
 				return err
 			}
 			defer h.Close()
-			e := &hostnet.Engine{Host: h, Dir: hostnet.DefaultDir}
+			e := &hostnet.Engine{Host: h, Dir: hostnet.DefaultDir, Lib: hostnet.DefaultLib}
 			return e.RunGuardian(cmd.Context())
 		},
 	}
@@ -104,5 +104,5 @@ func (a *app) withEngine(f func(context.Context, *hostnet.Engine) error) error {
 	// Not the command's context: to be interrupted now would help nobody.
 	ctx, cancel := context.WithTimeout(context.Background(), lockPatience)
 	defer cancel()
-	return f(ctx, &hostnet.Engine{Host: h, Dir: hostnet.DefaultDir})
+	return f(ctx, &hostnet.Engine{Host: h, Dir: hostnet.DefaultDir, Lib: hostnet.DefaultLib})
 }

@@ -68,6 +68,7 @@ var answers = map[string]any{
 	"create tap":    changeAnswer{},
 	"listall":       listOfSwitches{},
 	"recover":       decisionAnswer{},
+	"restore":       restoreAnswer{},
 
 	"config": nil, "console": nil, "mirror clear": nil, "port": nil, "port down": nil, "port remove": nil, "port up": nil,
 }
@@ -220,7 +221,7 @@ func TestJSONOutputs(t *testing.T) {
 // elsewhere are verbs that other tests hold against their schema.
 var elsewhere = map[string]bool{"capture": true, "config diff": true, "config save": true, "config show": true, "reload": true,
 	"create": true, "create bridge": true, "create tap": true, "create switch": true, "cancel": true, "cancel bridge": true, "cancel tap": true, "cancel switch": true,
-	"check": true, "confirm": true, "recover": true}
+	"check": true, "confirm": true, "recover": true, "restore": true}
 
 // configDiffAnswer is what config diff --json prints.
 type configDiffAnswer struct {

@@ -21,6 +21,7 @@ type Plan struct {
 	Steps   Steps         `json:"steps"`
 	Makes   []Object      `json:"makes,omitempty"`
 	Removes []string      `json:"removes,omitempty"` // keys of objects
+	Persist []Wish        `json:"persist,omitempty"` // to be made anew after a reboot
 	Confirm time.Duration `json:"confirm,omitempty"` // undo, unless confirmed this soon; 0: stay
 
 	// Reasons say where each choice came from, for people.
@@ -66,6 +67,7 @@ func RandomMAC() string {
 type Engine struct {
 	Host *Host
 	Dir  string // DefaultDir, or a directory of a test's own
+	Lib  string // DefaultLib, or a directory of a test's own
 
 	// Guardian is the command of the process that undoes a plan that is not
 	// confirmed: it must call RunGuardian. Plans that want to be confirmed need
@@ -168,7 +170,7 @@ func ReadState(dir string) (*State, error) { return readState(dir) }
 // becomes of them is decided by Confirm, or by the guardian.
 func (e *Engine) Apply(ctx context.Context, state *State, plan *Plan) error {
 	if len(plan.Steps) == 0 {
-		return nil
+		return e.persist(plan)
 	}
 	j, err := createJournal(e.Dir, plan)
 	if err != nil {
@@ -266,6 +268,13 @@ func (e *Engine) commit(j *journal, state *State, plan *Plan) error {
 		return &Error{Code: ErrRolledBack, Cause: "what was made could not be recorded, and all is as it was before", Err: err, Cure: "df -h " + e.Dir}
 	}
 	e.point("committed")
+	if err := e.persist(plan); err != nil {
+		if undo := errors.Join(state.write(e.Dir), e.rollBack(j), e.tidy(state)); undo != nil {
+			return errors.Join(err, undo)
+		}
+		return &Error{Code: ErrRolledBack, Cause: "what shall survive a reboot could not be recorded, and all is as it was before", Err: err, Cure: "df -h " + e.Lib}
+	}
+	e.point("persistent")
 	if err := j.remove(); err != nil {
 		return err
 	}
@@ -329,6 +338,9 @@ func (e *Engine) Recover(ctx context.Context, force bool) (r Recovered, err erro
 		return r, refuse(ErrInvalid, fmt.Sprintf("the journal is about another network namespace (%s) than this one (%s)", j.head.NetNS, netNS()), "run vnetctl recover in that one")
 	case state.Last == j.head.Plan.ID:
 		r.Kept = true
+		if err := e.persist(j.head.Plan); err != nil {
+			return r, err
+		}
 		return r, errors.Join(j.remove(), e.tidy(state))
 	case j.applied && time.Now().Before(j.until) && !force:
 		return r, refuse(ErrJournal, fmt.Sprintf("%q waits for confirmation until %s", r.Verb, j.until.Format(time.TimeOnly)), "vnetctl confirm, or to undo it now: vnetctl recover -f")

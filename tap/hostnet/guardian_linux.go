@@ -193,6 +193,12 @@ func (h *Host) fill(steps []Step) error {
 				return err
 			}
 			s.Index = l.Index
+		case *Macvtap:
+			l, err := h.Link(s.Name)
+			if err != nil {
+				return err
+			}
+			s.Index = l.Index
 		case *TAP:
 			l, err := h.Link(s.Name)
 			if err != nil {

@@ -35,7 +35,7 @@ func TestKilledCreate(t *testing.T) {
 		t.Fatalf("cancel: %v: %s", err, out)
 	}
 	same(t, "created and cancelled", before, snapshot(t))
-	if len(all) < 30 || all[0] != "journal" || all[len(all)-1] != "committed" {
+	if len(all) < 30 || all[0] != "journal" || all[len(all)-1] != "persistent" {
 		t.Fatalf("points: %v", all)
 	}
 	for _, p := range all {
@@ -46,7 +46,7 @@ func TestKilledCreate(t *testing.T) {
 		if out, err := run(t, "recover"); err != nil {
 			t.Errorf("%s: recover: %v: %s", at, err, out)
 		}
-		if at == "committed" { // it counts from here on
+		if at == "committed" || at == "persistent" { // it counts from here on
 			same(t, at, withoutNumbers(created), withoutNumbers(snapshot(t)))
 			if out, err := run(t, "cancel"); err != nil {
 				t.Fatalf("cancel: %v: %s", err, out)
@@ -87,9 +87,12 @@ func TestKilledCancel(t *testing.T) {
 		if out, err := run(t, "recover"); err != nil {
 			t.Errorf("%s: recover: %v: %s", at, err, out)
 		}
-		if at == "committed" {
+		if at == "committed" || at == "persistent" {
 			same(t, "killed at "+at, before, snapshot(t))
-			break
+			if out, err := run(t, "create"); err != nil {
+				t.Fatalf("create: %v: %s", err, out)
+			}
+			continue
 		}
 		if !same(t, "killed at "+at, created, snapshot(t)) {
 			t.FailNow()
@@ -140,4 +143,41 @@ func withoutNumbers(s string) string {
 		}
 	}
 	return strings.Join(out, "\n")
+}
+
+// The same for a macvtap and a switch that has it.
+func TestKilledMacvtap(t *testing.T) {
+	if !isolated(t) {
+		return
+	}
+	sh(t, "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0")
+	farWorld(t)
+	program(t)
+	before := snapshot(t)
+	creating := points(t, "macvtap")
+	cancelling := points(t, "cancel")
+	same(t, "created and cancelled", before, snapshot(t))
+	kill := func(verb string, points []string, present string) {
+		for _, p := range points {
+			at := strings.ReplaceAll(p, "_", " ")
+			if at == "committed" { // from here on it stays
+				return
+			}
+			if out, err := run(t, verb, envDie+"="+at); !killed(err) {
+				t.Fatalf("%s: %v: %s", at, err, out)
+			}
+			if out, err := run(t, "recover"); err != nil {
+				t.Errorf("%s: recover: %v: %s", at, err, out)
+			}
+			if !same(t, verb+" killed at "+at, present, snapshot(t)) {
+				t.FailNow()
+			}
+		}
+	}
+	kill("macvtap", creating, before)
+	if out, err := run(t, "macvtap"); err != nil {
+		t.Fatalf("create: %v: %s", err, out)
+	}
+	kill("cancel", cancelling, snapshot(t))
+	t.Logf("killed at %d and %d points", len(creating)-2, len(cancelling)-2)
 }

@@ -268,7 +268,7 @@ func engine(t testing.TB) *Engine {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.Close)
-	return &Engine{Host: h, Dir: DefaultDir}
+	return &Engine{Host: h, Dir: DefaultDir, Lib: testLib}
 }
 
 // run starts the test's binary for a scenario and returns what it printed and

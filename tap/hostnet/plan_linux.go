@@ -1,6 +1,7 @@
 package hostnet
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -12,12 +13,13 @@ import (
 
 // BridgeWish is a bridge that shall be there.
 type BridgeWish struct {
-	Name   string
-	Uplink string // interface to put into it, with its addresses; "": none
-	UID    int    // for whom
-	User   string
-	Set    string
-	Force  bool // also an uplink that another program manages
+	Name   string `json:"name"`
+	Uplink string `json:"uplink,omitempty"` // interface to put into it, with its addresses; "": none
+	UID    int    `json:"uid"`              // for whom
+	User   string `json:"user"`
+	Set    string `json:"set,omitempty"`
+	Force  bool   `json:"force,omitempty"` // also an uplink that another program manages
+	MAC    string `json:"mac,omitempty"`   // "": a new one; that of an uplink counts more
 }
 
 const defaultMTU = 1500
@@ -35,7 +37,7 @@ func (h *Host) PlanBridge(p *Plan, w BridgeWish) (made bool, err error) {
 	if there {
 		return false, h.usable(w)
 	}
-	b := &Bridge{Name: w.Name, MAC: RandomMAC(), MTU: defaultMTU, Mark: p.Mark(w.User)}
+	b := &Bridge{Name: w.Name, MAC: cmp.Or(w.MAC, RandomMAC()), MTU: defaultMTU, Mark: p.Mark(w.User)}
 	o := Object{Kind: "bridge", Name: w.Name, UID: w.UID, Set: w.Set}
 	if w.Uplink == "" {
 		p.Add(o, b, &Up{w.Name})
@@ -158,19 +160,21 @@ func critical(c Config, name string) string {
 
 // TAPWish is a TAP that shall be there.
 type TAPWish struct {
-	Name   string // "": the first free tapN
-	Bridge string // to put it in; "": none
-	UID    int    // who may open it
-	GID    int    // which group may; -1: any
-	User   string
-	Set    string
+	Name   string `json:"name"`             // "": the first free tapN
+	Bridge string `json:"bridge,omitempty"` // to put it in; "": none
+	Parent string `json:"parent,omitempty"` // not a TAP but a macvtap on this interface; "": a TAP
+	UID    int    `json:"uid"`              // who may open it
+	GID    int    `json:"gid"`              // which group may; -1: any
+	User   string `json:"user"`
+	Set    string `json:"set,omitempty"`
+	MAC    string `json:"mac,omitempty"` // "": a new one
 }
 
 // PlanTAP adds to the plan what makes the TAP, and says what it is called. made
 // is false if it is there already. The bridge may be one that the plan makes.
 func (h *Host) PlanTAP(p *Plan, s *State, w TAPWish) (name string, made bool, err error) {
 	if w.Name == "" {
-		if w.Name, err = h.freeTAP(p); err != nil {
+		if w.Name, err = h.freeTAP(p, w); err != nil {
 			return "", false, err
 		}
 	}
@@ -191,7 +195,15 @@ func (h *Host) PlanTAP(p *Plan, s *State, w TAPWish) (name string, made bool, er
 		return "", false, err
 	}
 	o := Object{Kind: "tap", Name: w.Name, UID: w.UID, Set: w.Set, Needs: needs}
-	steps := []Step{&TAP{Name: w.Name, UID: w.UID, GID: w.GID, MAC: RandomMAC(), MTU: mtu, Mark: p.Mark(w.User)}}
+	if w.Parent != "" {
+		m, err := h.planMacvtap(w, p.Mark(w.User))
+		if err != nil {
+			return "", false, err
+		}
+		p.Add(o, m, &Up{w.Name})
+		return w.Name, true, nil
+	}
+	steps := []Step{&TAP{Name: w.Name, UID: w.UID, GID: w.GID, MAC: cmp.Or(w.MAC, RandomMAC()), MTU: mtu, Mark: p.Mark(w.User)}}
 	if w.Bridge != "" {
 		steps = append(steps, &Join{w.Name, w.Bridge})
 	}
@@ -224,6 +236,9 @@ func tapUsable(s *State, l Link, w TAPWish) error {
 	if !ours || !Marked(l.Alias) {
 		return refuse(ErrExists, fmt.Sprintf("%s is there, a %s that vnetctl did not make", l.Name, l.Kind), "choose another name")
 	}
+	if m, ok := o.Steps[0].(*Macvtap); ok || w.Parent != "" {
+		return m.usable(w)
+	}
 	t, _ := o.Steps[0].(*TAP)
 	switch {
 	case t == nil:
@@ -236,8 +251,8 @@ func tapUsable(s *State, l Link, w TAPWish) error {
 	return nil
 }
 
-// freeTAP is the first tapN that nobody has, here or in the plan.
-func (h *Host) freeTAP(p *Plan) (string, error) {
+// freeTAP is the first tapN, or macvtapN, that nobody has, here or in the plan.
+func (h *Host) freeTAP(p *Plan, w TAPWish) (string, error) {
 	links, err := h.Links()
 	if err != nil {
 		return "", err
@@ -246,13 +261,15 @@ func (h *Host) freeTAP(p *Plan) (string, error) {
 	for _, l := range links {
 		taken[l.Name] = true
 	}
-	for _, step := range p.Steps {
-		if t, ok := step.(*TAP); ok {
-			taken[t.Name] = true
-		}
+	for _, o := range p.Makes {
+		taken[o.Name] = true
+	}
+	prefix := "tap"
+	if w.Parent != "" {
+		prefix = "macvtap"
 	}
 	for i := 0; ; i++ {
-		if name := fmt.Sprintf("tap%d", i); !taken[name] {
+		if name := fmt.Sprint(prefix, i); !taken[name] {
 			return name, nil
 		}
 	}
@@ -261,9 +278,9 @@ func (h *Host) freeTAP(p *Plan) (string, error) {
 // SwitchWish is a switch daemon that shall run.
 type SwitchWish struct {
 	Switch        // all but Record and the directory's mode
-	Mode   uint32 // of the directory
-	Set    string
-	State  string // directory of the engine
+	Mode   uint32 `json:"mode"` // of the directory
+	Set    string `json:"set,omitempty"`
+	State  string `json:"state"` // directory of the engine
 }
 
 // PlanSwitch adds to the plan what runs the switch. made is false if it runs

@@ -66,6 +66,9 @@ ip link add bare type veth peer name bare1; ip link set bare up
 ip link add low type veth peer name low1; ip address add 192.0.2.200/32 dev low
 ip tuntap add t0 mode tap
 ip link add nh type veth peer name nh1; ip link set nh up; ip link set nh1 up; ip address add 10.55.0.1/24 dev nh; ip nexthop add id 7 dev nh via 10.55.0.2; ip route add 10.56.0.0/16 nhid 7`)
+	// No radio here: what the kernel shows of one, in place of a veth's.
+	sh(t, `ip link add air type veth peer name air1; ip link set air up; ip address add 10.57.0.1/24 dev air
+mount -t tmpfs none /sys/devices/virtual/net/air; mkdir /sys/class/net/air/wireless`)
 	e := engine(t)
 	s, err := e.Begin(t.Context())
 	must(t, err)
@@ -112,6 +115,12 @@ ip link add nh type veth peer name nh1; ip link set nh up; ip link set nh1 up; i
 		{"TAP in a veth", tap(TAPWish{Name: "x", Bridge: "up0"}), ErrInvalid, "no bridge"},
 		{"others' TAP", tap(TAPWish{Name: "t0"}), ErrExists, "did not make"},
 		{"TAP with a long name", tap(TAPWish{Name: "abcdefghijklmnopq"}), ErrInvalid, "17 bytes"},
+		{"macvtap on nothing", tap(TAPWish{Parent: "nosuch"}), ErrNotFound, "nosuch"},
+		{"macvtap in a bridge", tap(TAPWish{Parent: "up0", Bridge: "foreign"}), ErrInvalid, "goes into no bridge"},
+		{"macvtap on a port", tap(TAPWish{Parent: "used"}), ErrInUse, "is in foreign"},
+		{"macvtap on what is down", tap(TAPWish{Parent: "low"}), ErrInvalid, "is down"},
+		{"wireless", bridge("br0", "air"), ErrUnsupported, "wireless"},
+		{"macvtap on wireless", tap(TAPWish{Parent: "air"}), ErrUnsupported, "wireless"},
 		{"directory is a file", run("/run/file"), ErrExists, "no directory"},
 		{"read-only", run("/run/ro/sw"), ErrInvalid, "read-only"},
 		{"directory of another user", run("/run/roots"), ErrExists, "not user 65534's"},
@@ -127,6 +136,19 @@ ip link add nh type veth peer name nh1; ip link set nh up; ip link set nh1 up; i
 		}
 	}
 	same(t, "refused", before, snapshot(t))
+}
+
+// What the kernel says to a macvtap is put into words.
+func TestMacvtapTrouble(t *testing.T) {
+	for errno, want := range map[unix.Errno]string{
+		unix.EOPNOTSUPP: "this kernel has no macvtap", unix.EBUSY: "interface up0 takes no macvtap", unix.EINVAL: "interface up0 takes no macvtap", unix.ENOMEM: "make macvtap m0 on up0",
+	} {
+		err := macvtapTrouble("m0", "up0", errno)
+		var e *Error
+		if !strings.Contains(err.Error(), want) || !errors.Is(err, errno) || errno != unix.ENOMEM && (!errors.As(err, &e) || e.Cure == "") {
+			t.Errorf("%v: %v", errno, err)
+		}
+	}
 }
 
 // One run at a time; who comes second learns who is first.
@@ -274,7 +296,7 @@ func TestStepsAsText(t *testing.T) {
 	steps := Steps{
 		&Bridge{Name: "a", MAC: RandomMAC(), MTU: 1500, Mark: "m"}, Reverse{&TAP{Name: "b", UID: 1, GID: -1}}, &Up{"c"}, &Join{"d", "e"},
 		&Move{From: "f", To: "g", Config: Config{Addrs: [][]byte{{1, 2}}}}, &CopySettings{To: "h", Values: map[string]string{"i": "1"}}, &Switch{Program: "/x"}, &MakeDir{Path: "/y"},
-		&Whole{Steps{&TAP{Name: "j"}, &Up{"j"}}},
+		&Whole{Steps{&TAP{Name: "j"}, &Up{"j"}}}, &Macvtap{Name: "k", Parent: "l"},
 	}
 	text, err := json.Marshal(steps)
 	must(t, err)

@@ -40,7 +40,7 @@ func (h *Host) PlanRemove(p *Plan, s *State, o Object, force bool) error {
 func (h *Host) stillOurs(o Object) error {
 	for _, step := range o.Steps {
 		switch step.(type) {
-		case *Bridge, *TAP:
+		case *Bridge, *TAP, *Macvtap:
 			if err := step.Done(h); err != nil && !errors.Is(err, ErrNotFound) {
 				return err
 			}

@@ -2,6 +2,7 @@ package hostnet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,8 +14,9 @@ import (
 
 // scenarios are what a process of its own does in these tests.
 var scenarios = map[string]func() error{
-	"create": func() error { return scenario(wishAll) },
-	"cancel": func() error { return scenario(cancelAll) },
+	"create":  func() error { return scenario(wishAll) },
+	"cancel":  func() error { return scenario(cancelAll) },
+	"macvtap": func() error { return scenario(wishMacvtap) },
 	"recover": func() error {
 		return withEngine(func(e *Engine) error { _, err := e.Recover(context.Background(), true); return err })
 	},
@@ -30,7 +32,7 @@ func withEngine(f func(*Engine) error) error {
 		return err
 	}
 	defer h.Close()
-	e := &Engine{Host: h, Dir: DefaultDir, Point: point, Guardian: []string{"/usr/bin/env", "-u", envDie, "-u", envBreak, "-u", envTrace, envScenario + "=guardian", exe()}}
+	e := &Engine{Host: h, Dir: DefaultDir, Lib: testLib, Point: point, Guardian: []string{"/usr/bin/env", "-u", envDie, "-u", envBreak, "-u", envTrace, envScenario + "=guardian", exe()}}
 	return f(e)
 }
 
@@ -89,9 +91,28 @@ func wishAll(e *Engine, s *State, p *Plan) error {
 			return err
 		}
 	}
-	_, err := e.Host.PlanSwitch(p, s, switchWish("/run/vswitch/nobody", "tap0"))
+	wish := switchWish("/run/vswitch/nobody", "tap0")
+	if _, err := e.Host.PlanSwitch(p, s, wish); err != nil {
+		return err
+	}
+	if !p.Keep(s, Wish{Kind: "switch", Name: wish.Dir, Switch: &wish}) {
+		return errors.New("the switch does not count as ours")
+	}
+	return nil
+}
+
+// wishMacvtap is a macvtap on the uplink and a switch that has it.
+func wishMacvtap(e *Engine, s *State, p *Plan) error {
+	name, _, err := e.Host.PlanTAP(p, s, TAPWish{Parent: "up0", UID: 65534, GID: -1, User: "nobody", Set: "a"})
+	if err != nil {
+		return err
+	}
+	_, err = e.Host.PlanSwitch(p, s, switchWish("/run/vswitch/nobody", name))
 	return err
 }
+
+// testLib is where the persistent is in tests: within what snapshot shows.
+const testLib = "/run"
 
 func switchWish(dir string, taps ...string) SwitchWish {
 	return SwitchWish{

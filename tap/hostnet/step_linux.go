@@ -75,15 +75,16 @@ type stepRecord struct {
 
 // kinds makes an empty step of each kind.
 var kinds = map[string]func() Step{
-	"bridge": func() Step { return &Bridge{} },
-	"tap":    func() Step { return &TAP{} },
-	"up":     func() Step { return &Up{} },
-	"join":   func() Step { return &Join{} },
-	"move":   func() Step { return &Move{} },
-	"copy":   func() Step { return &CopySettings{} },
-	"switch": func() Step { return &Switch{} },
-	"dir":    func() Step { return &MakeDir{} },
-	"whole":  func() Step { return &Whole{} },
+	"bridge":  func() Step { return &Bridge{} },
+	"tap":     func() Step { return &TAP{} },
+	"up":      func() Step { return &Up{} },
+	"join":    func() Step { return &Join{} },
+	"move":    func() Step { return &Move{} },
+	"copy":    func() Step { return &CopySettings{} },
+	"switch":  func() Step { return &Switch{} },
+	"dir":     func() Step { return &MakeDir{} },
+	"whole":   func() Step { return &Whole{} },
+	"macvtap": func() Step { return &Macvtap{} },
 }
 
 // MarshalJSON writes the steps down.
@@ -113,6 +114,8 @@ func (s Steps) MarshalJSON() ([]byte, error) {
 			r.Kind = "dir"
 		case *Whole:
 			r.Kind = "whole"
+		case *Macvtap:
+			r.Kind = "macvtap"
 		default:
 			return nil, fmt.Errorf("write down step %T: no such kind", step)
 		}

@@ -130,7 +130,11 @@ func (s *Switch) lastWords() string {
 
 // attachTAP opens a queue of a TAP that exists.
 func (h *Host) attachTAP(name string) (*os.File, error) {
-	if l, err := h.Link(name); err != nil || l.Kind != "tuntap" { // opening would make one
+	l, err := h.Link(name)
+	if err == nil && l.Kind == "macvtap" {
+		return openMacvtap(name)
+	}
+	if err != nil || l.Kind != "tuntap" { // opening would make one
 		return nil, refuse(ErrNotFound, "there is no TAP "+name, "vnetctl create tap %s", name)
 	}
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)

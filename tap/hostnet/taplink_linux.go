@@ -112,26 +112,39 @@ func (s *TAP) UndoText() (string, []string) {
 }
 
 // TAPHolders lists the processes of this network namespace that have a TAP
-// open, by the lines that the kernel writes into their fdinfo ("iff: tap0").
+// open, by the lines that the kernel writes into their fdinfo ("iff: tap0"); of
+// a macvtap, all that have its device open.
 func TAPHolders(name string) (holders []string) {
+	node, isMacvtap := macvtapNode(name)
 	files, _ := filepath.Glob("/proc/[0-9]*/fd/*")
 	for _, f := range files {
-		if target, err := os.Readlink(f); err != nil || target != "/dev/net/tun" {
-			continue
-		}
 		dir, fd := filepath.Split(f)
 		pid := filepath.Base(filepath.Dir(filepath.Clean(dir)))
-		if ns, _ := os.Readlink(filepath.Join("/proc", pid, "ns/net")); ns != netNS() { // its tap0 is another
-			continue
+		target, err := os.Readlink(f)
+		held := false
+		switch {
+		case err != nil || !strings.HasPrefix(target, "/dev/"):
+		case isMacvtap:
+			var st unix.Stat_t
+			held = unix.Stat(f, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == node
+		case target == "/dev/net/tun":
+			ns, _ := os.Readlink(filepath.Join("/proc", pid, "ns/net"))
+			held = ns == netNS() && holdsTAP(filepath.Join("/proc", pid, "fdinfo", fd), name) // in another, tap0 is another
 		}
-		text, _ := os.ReadFile(filepath.Join("/proc", pid, "fdinfo", fd))
-		for line := range strings.Lines(string(text)) {
-			key, value, _ := strings.Cut(line, ":")
-			if key == "iff" && strings.TrimSpace(value) == name {
-				comm, _ := os.ReadFile(filepath.Join("/proc", pid, "comm"))
-				holders = append(holders, fmt.Sprintf("%s[%s]", cmp.Or(strings.TrimSpace(string(comm)), "process"), pid))
-			}
+		if held {
+			comm, _ := os.ReadFile(filepath.Join("/proc", pid, "comm"))
+			holders = append(holders, fmt.Sprintf("%s[%s]", cmp.Or(strings.TrimSpace(string(comm)), "process"), pid))
 		}
 	}
 	return holders
+}
+
+func holdsTAP(fdinfo, name string) bool {
+	text, _ := os.ReadFile(fdinfo)
+	for line := range strings.Lines(string(text)) {
+		if key, value, _ := strings.Cut(line, ":"); key == "iff" && strings.TrimSpace(value) == name {
+			return true
+		}
+	}
+	return false
 }

@@ -18,7 +18,7 @@ func wholes(steps []Step) (out []Step) {
 			open, _ = out[n-1].(*Whole)
 		}
 		switch step.(type) {
-		case *Bridge, *TAP:
+		case *Bridge, *TAP, *Macvtap:
 			out = append(out, &Whole{Steps{step}})
 			continue
 		case *Up, *Join, *CopySettings:
