@@ -163,6 +163,10 @@ func (r *hostRun) remove(o hostnet.Object) error {
 	return r.host.PlanRemove(r.plan, r.state, o, r.flags.force)
 }
 
+// leaving is how long cancel waits for guests that have just been stopped: the
+// switch sees their ends a moment later.
+const leaving = 300 * time.Millisecond
+
 // nobodyIn refuses while a switch has clients.
 func (r *hostRun) nobodyIn(o hostnet.Object) error {
 	run, ok := o.Steps[len(o.Steps)-1].(*hostnet.Switch)
@@ -171,20 +175,24 @@ func (r *hostRun) nobodyIn(o hostnet.Object) error {
 	}
 	ctx, cancel := context.WithTimeout(r.cmd.Context(), 5*time.Second)
 	defer cancel()
-	ports, err := portsAt(ctx, run.Ready)
-	if err != nil {
-		return &hostnet.Error{Code: hostnet.ErrInUse, Cause: fmt.Sprintf("switch %s (process %d) does not say who is plugged in", o.Name, run.PID()), Err: err, Cure: "vnetctl -s " + o.Name + " info; or use -f"}
-	}
-	var guests []string
-	for _, p := range ports {
-		if p.State == api.StateUp && !strings.HasPrefix(p.Kind, "tap") {
-			guests = append(guests, strings.TrimSpace(fmt.Sprintf("%s %s", p.Name, peerText(p))))
+	for begin := time.Now(); ; time.Sleep(leaving / 10) {
+		ports, err := portsAt(ctx, run.Ready)
+		if err != nil {
+			return &hostnet.Error{Code: hostnet.ErrInUse, Cause: fmt.Sprintf("switch %s (process %d) does not say who is plugged in", o.Name, run.PID()), Err: err, Cure: "vnetctl -s " + o.Name + " info; or use -f"}
+		}
+		var guests []string
+		for _, p := range ports {
+			if p.State == api.StateUp && !strings.HasPrefix(p.Kind, "tap") {
+				guests = append(guests, strings.TrimSpace(fmt.Sprintf("%s %s", p.Name, peerText(p))))
+			}
+		}
+		if len(guests) == 0 {
+			return nil
+		}
+		if time.Since(begin) > leaving {
+			return &hostnet.Error{Code: hostnet.ErrInUse, Cause: fmt.Sprintf("switch %s has %d plugged in: %s", o.Name, len(guests), strings.Join(guests, ", ")), Cure: "stop them first, or use -f"}
 		}
 	}
-	if len(guests) > 0 {
-		return &hostnet.Error{Code: hostnet.ErrInUse, Cause: fmt.Sprintf("switch %s has %d plugged in: %s", o.Name, len(guests), strings.Join(guests, ", ")), Cure: "stop them first, or use -f"}
-	}
-	return nil
 }
 
 func portsAt(ctx context.Context, socket string) ([]api.Port, error) {

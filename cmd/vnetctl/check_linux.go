@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,14 +24,17 @@ const (
 )
 
 const checkHelp = `Examines the host and what create made for a user: one line each, ok, warn or
-fail, with what cures it. It changes nothing but for one broadcast frame of the
-Ethernet type for local experiments (88b5) that it sends through each TAP and the
-switch behind it, and looks for at the other side.
+fail, with what cures it. It changes nothing. It sends a broadcast frame of the
+Ethernet type for local experiments (88b5) through each TAP and the switch behind
+it, and looks for it at the other side; and on each bridge that create made it
+asks for an address by DHCP and does not take it, to see which servers there are
+(--dhcp 0 does not).
 
 Exit code 0: nothing failed; 1: something did.`
 
 func (a *app) checkCommand() *cobra.Command {
 	f := &hostFlags{}
+	var dhcp time.Duration
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Examine the host and what create made",
@@ -42,16 +44,20 @@ func (a *app) checkCommand() *cobra.Command {
   vnetctl check --json | jq -r '.findings[] | select(.state != "ok") | .cure'`,
 		Args: arguments(0, 0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.check(cmd, f)
+			if dhcp < 0 || dhcp > time.Minute {
+				return usage("check: --dhcp wants 0s to 1m, not %v", dhcp)
+			}
+			return a.check(cmd, f, dhcp)
 		},
 	}
 	cmd.Flags().StringVarP(&f.owner, "user", "u", "", "look at what `USER[.GROUP]` has (default: at everything)")
+	cmd.Flags().DurationVar(&dhcp, "dhcp", 1500*time.Millisecond, "how long to wait for DHCP servers; 0: ask none")
 	cmd.Flags().BoolVarP(&f.terse, "terse", "X", false, "print nothing: only the exit code counts")
 	cmd.Flags().BoolVarP(&f.bare, "no-title", "n", false, "only what is not ok")
 	return cmd
 }
 
-func (a *app) check(cmd *cobra.Command, f *hostFlags) error {
+func (a *app) check(cmd *cobra.Command, f *hostFlags, dhcp time.Duration) error {
 	who, err := lookupAccount(f.owner)
 	if err != nil {
 		return cannot(err, "check")
@@ -65,6 +71,7 @@ func (a *app) check(cmd *cobra.Command, f *hostFlags) error {
 	e.devices(who)
 	e.journal()
 	e.firewall()
+	e.managers()
 	if state, err := hostnet.ReadState(hostnet.DefaultDir); err != nil {
 		e.fail("state", err.Error(), hintOf(err))
 	} else {
@@ -74,7 +81,9 @@ func (a *app) check(cmd *cobra.Command, f *hostFlags) error {
 			}
 		}
 		e.orphans(state)
+		e.processes(state)
 		e.persistent(state)
+		e.dhcp(state, dhcp)
 	}
 	e.switches()
 	return a.showFindings(e.findings, f)
@@ -135,52 +144,6 @@ func hintOf(err error) string {
 	return e.Hint
 }
 
-// devices looks at the device files that guests and TAPs need.
-func (e *exam) devices(who account) {
-	for _, d := range []struct{ path, without, load string }{
-		{"/dev/net/tun", "no TAP can be opened", "modprobe tun"},
-		{"/dev/kvm", "guests run in software, many times slower", "modprobe kvm_intel or kvm_amd; in a VM, let it have nested virtualization"},
-	} {
-		var st unix.Stat_t
-		path := filepath.Join(e.root, d.path)
-		if err := unix.Stat(path, &st); err != nil {
-			report := e.warn
-			if d.path == "/dev/net/tun" {
-				report = e.fail
-			}
-			report(d.path, "is not there: "+d.without, d.load)
-			continue
-		}
-		if may(st, who) {
-			e.ok(d.path, "user "+who.name+" may open it")
-			continue
-		}
-		cure := fmt.Sprintf("usermod -a -G GROUP %s, with the group of: ls -l %s", who.name, d.path)
-		if d.path == "/dev/net/tun" {
-			e.ok(d.path, fmt.Sprintf("user %s may not open it, and need not: vnetctl hands TAPs over", who.name))
-			continue
-		}
-		e.warn(d.path, fmt.Sprintf("user %s may not open it: %s", who.name, d.without), cure)
-	}
-}
-
-// may tells whether a user may read and write by mode alone.
-func may(st unix.Stat_t, who account) bool {
-	const readWrite = 0o6
-	switch {
-	case who.uid == 0:
-		return true
-	case int(st.Uid) == who.uid:
-		return st.Mode>>6&readWrite == readWrite
-	}
-	for _, g := range append([]uint32{uint32(who.gid)}, who.groups...) {
-		if st.Gid == g && st.Mode>>3&readWrite == readWrite {
-			return true
-		}
-	}
-	return st.Mode&readWrite == readWrite
-}
-
 // journal looks for a run that did not end.
 func (e *exam) journal() {
 	engine := hostnet.Engine{Host: e.host, Dir: hostnet.DefaultDir}
@@ -195,22 +158,6 @@ func (e *exam) journal() {
 	default:
 		e.ok("journal", "no change is half done")
 	}
-}
-
-// firewall looks for the usual reason why bridged guests hear nothing: bridged
-// frames go through a FORWARD chain that drops, as Docker sets it.
-func (e *exam) firewall() {
-	text, err := os.ReadFile(filepath.Join(e.root, "proc/sys/net/bridge/bridge-nf-call-iptables"))
-	if err != nil || strings.TrimSpace(string(text)) == "0" {
-		e.ok("br_netfilter", "bridged frames do not pass the firewall")
-		return
-	}
-	const cure = "let bridged frames pass: iptables -I DOCKER-USER -m physdev --physdev-is-bridged -j ACCEPT (without Docker: -I FORWARD), or sysctl net.bridge.bridge-nf-call-iptables=0"
-	if _, err := e.host.Link("docker0"); err == nil {
-		e.fail("br_netfilter", "bridged frames pass the firewall, and Docker drops what it does not know", cure)
-		return
-	}
-	e.warn("br_netfilter", "bridged frames pass the firewall: a FORWARD chain that drops will drop guests' frames", cure)
 }
 
 // object looks at something that create made.
@@ -230,6 +177,10 @@ func (e *exam) object(o hostnet.Object) {
 	switch o.Kind {
 	case "bridge":
 		e.bridge(o)
+	case "tap":
+		if l, err := e.host.Link(o.Name); err == nil && !l.Carrier {
+			e.warn(what, "has no carrier: nobody has it open", "vnetctl create switch NAME --plug "+o.Name+", or start its guest")
+		}
 	case "switch":
 		e.daemon(o)
 	}
@@ -241,11 +192,17 @@ func (e *exam) bridge(o hostnet.Object) {
 	if err != nil {
 		return
 	}
-	mtu := 0
+	mtu, carrier, uplink := 0, false, moved(o)
 	for _, l := range links {
 		if l.Name == o.Name {
-			mtu = l.MTU
+			mtu, carrier = l.MTU, l.Carrier
 		}
+	}
+	if !carrier {
+		e.warn("bridge "+o.Name, "has no carrier: none of its ports has one", "vnetctl create tap NAME -b "+o.Name+"; ip link show master "+o.Name)
+	}
+	if uplink != "" {
+		e.sysctls(o.Name)
 	}
 	for _, l := range links {
 		if l.Master != o.Name {
@@ -256,6 +213,9 @@ func (e *exam) bridge(o hostnet.Object) {
 		}
 		if !l.Up {
 			e.fail("bridge "+o.Name, "its port "+l.Name+" is down", "ip link set dev "+l.Name+" up")
+		}
+		if l.Up && !l.Carrier && l.Name == uplink {
+			e.fail("bridge "+o.Name, "its uplink "+l.Name+" has no carrier", "look at its cable, and at the other end of it")
 		}
 		if m := hostnet.ManagerOf(e.root, l); m != nil && m.Moves {
 			e.warn("bridge "+o.Name, fmt.Sprintf("%s manages its port %s (%s) and may give it addresses of its own", m.Name, l.Name, m.Sign), m.Cure)
@@ -279,28 +239,74 @@ func (e *exam) daemon(o hostnet.Object) {
 		return
 	}
 	e.ok(what, fmt.Sprintf("answers within %v, %d ports", time.Since(begin).Round(10*time.Microsecond), len(ports)))
+	e.doors(what, run)
+	e.console(ctx, what, run)
 	for _, tap := range run.TAPs {
-		up := false
-		for _, p := range ports {
-			up = up || p.Name == tap && p.State == api.StateUp
+		e.tapPort(what, tap, run, ports)
+	}
+}
+
+// doors looks whether the switch's user can go through them.
+func (e *exam) doors(what string, run *hostnet.Switch) {
+	before := len(e.findings)
+	for _, name := range []string{api.SocketName, api.StreamName, api.VDEName} {
+		var st unix.Stat_t
+		path := filepath.Join(run.Dir, name)
+		err := unix.Lstat(path, &st)
+		switch {
+		case err != nil:
+			e.fail(what, fmt.Sprintf("its door %s cannot be looked at: %v", path, err), fmt.Sprintf("vnetctl cancel switch %s, then create it anew", run.Dir))
+		case int(st.Uid) != run.UID || st.Mode&0o600 != 0o600:
+			e.fail(what, fmt.Sprintf("its door %s is user %d's, mode %04o: user %d does not get in", path, st.Uid, st.Mode&0o7777, run.UID), fmt.Sprintf("chown %d %s; chmod u+rw %s", run.UID, path, path))
 		}
-		if !up {
-			e.fail(what, "TAP "+tap+" is not plugged in, or not up", "vnetctl -s "+o.Name+" ports -o wide says why")
-			continue
+	}
+	if len(e.findings) == before {
+		e.ok(what, fmt.Sprintf("its doors are user %d's", run.UID))
+	}
+}
+
+// console asks at the management console, as unixterm does.
+func (e *exam) console(ctx context.Context, what string, run *hostnet.Switch) {
+	socket := run.Dir
+	if i := slices.Index(run.Args, "--mgmt"); i >= 0 && i+1 < len(run.Args) {
+		socket = run.Args[i+1]
+	}
+	c, err := client.DialConsole(ctx, socket)
+	if err == nil {
+		defer c.Close()
+		var answer client.ConsoleAnswer
+		if answer, err = c.Do(ctx, "showinfo"); err == nil && !answer.OK() {
+			err = fmt.Errorf("it says %d %s to showinfo", answer.Code, answer.Status)
 		}
-		l, err := e.host.Link(tap)
-		if err != nil {
-			continue // its own finding says so
-		}
-		took, err := echoTAP(l, filepath.Join(run.Dir, api.StreamName))
-		if errors.Is(err, fs.ErrPermission) {
-			e.warn(what, "only root may send a frame through TAP "+tap, "sudo vnetctl check")
-			continue
-		}
-		if err != nil {
-			e.fail(what, fmt.Sprintf("a frame sent into TAP %s did not come out of the switch: %v", tap, err), "vnetctl -s "+o.Name+" stats shows drops by reason")
-			continue
-		}
+	}
+	if err != nil {
+		e.fail(what, "its console does not answer: "+err.Error(), fmt.Sprintf("vnetctl cancel switch %s, then create it anew", run.Dir))
+		return
+	}
+	e.ok(what, "its console answers")
+}
+
+// tapPort looks at a TAP from the switch's side, and sends a frame through both.
+func (e *exam) tapPort(what, tap string, run *hostnet.Switch, ports []api.Port) {
+	l, err := e.host.Link(tap)
+	if err != nil {
+		return // its own finding says so
+	}
+	i := slices.IndexFunc(ports, func(p api.Port) bool { return p.Name == tap })
+	if i < 0 || ports[i].State != api.StateUp {
+		e.fail(what, "TAP "+tap+" is not plugged in, or not up", "vnetctl -s "+run.Dir+" ports -o wide says why")
+		return
+	}
+	if ports[i].MTU < l.MTU {
+		e.warn(what, fmt.Sprintf("lets frames of %d bytes out to TAP %s, whose MTU is %d: larger ones are lost", ports[i].MTU, tap, l.MTU), fmt.Sprintf("vnetctl -s %s port set %s mtu=%d", run.Dir, tap, l.MTU))
+	}
+	took, err := echoTAP(l, filepath.Join(run.Dir, api.StreamName))
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		e.warn(what, "only root may send a frame through TAP "+tap, "sudo vnetctl check")
+	case err != nil:
+		e.fail(what, fmt.Sprintf("a frame sent into TAP %s did not come out of the switch: %v", tap, err), "vnetctl -s "+run.Dir+" stats shows drops by reason")
+	default:
 		e.ok(what, fmt.Sprintf("a frame went through TAP %s and the switch in %v", tap, took.Round(10*time.Microsecond)))
 	}
 }

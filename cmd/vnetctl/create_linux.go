@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -250,6 +251,9 @@ func (r *hostRun) createSwitch(f *createFlags, dir string, taps []string, set st
 			return &hostnet.Error{Code: hostnet.ErrInvalid, Cause: fmt.Sprintf("-g %s is not the group of -u %s", f.group, r.who.name), Cure: fmt.Sprintf("-u %s.%s -g %s", r.who.name, f.group, f.group)}
 		}
 		mode = 0o2700
+	}
+	if os.Geteuid() != 0 && os.Geteuid() != r.who.uid {
+		return &hostnet.Error{Code: hostnet.ErrForbidden, Cause: fmt.Sprintf("only root can run a switch in the name of user %s", r.who.name), Cure: "sudo vnetctl create ..."}
 	}
 	program, err := findProgram()
 	if err != nil {

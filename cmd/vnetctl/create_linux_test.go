@@ -123,6 +123,26 @@ func TestCreateParts(t *testing.T) {
 	}
 }
 
+// Each of ctys-vnetctl's actions takes all of its letters, before or behind it;
+// -u chooses the user's switch.
+func TestCtysLetters(t *testing.T) {
+	if !ownHost(t) {
+		return
+	}
+	letters := "-b ctysbr0 -d 0 -f -g nogroup -i none -S /run/vswitch/nobody/mgmt -Z NOSUDO -n -X -u nobody"
+	for _, action := range []string{"create", "info", "ports", "list", "listall", "check", "cancel"} {
+		if text, code := host(t, letters+" "+action); code != 0 {
+			t.Errorf("%s: exit %d: %s", action, code, text)
+		}
+		does(t, action+" -H", 0, "Usage:", "vnetctl "+action)
+	}
+	does(t, "create switch -u nobody", 0, "made switch /run/vswitch/nobody")
+	does(t, "info -u nobody", 0, "directory  /run/vswitch/nobody")
+	does(t, "info -u nosuch", 1, `no user "nosuch"`)
+	does(t, "-H", 0, "Usage:")
+	does(t, "-V", 0, "vnetctl ")
+}
+
 // Many at once, as scripts do it: each waits for the one before.
 func TestCreateAtOnce(t *testing.T) {
 	if !ownHost(t) {
@@ -219,6 +239,8 @@ func TestCreateMistakes(t *testing.T) {
 		{"create bridge br0 -i auto", 1, "no default route"},
 		{"create bridge br0 --confirm soon", 2, "--confirm wants seconds"},
 		{"create tap t0 -b nosuch", 1, "no interface nosuch"},
+		{"create tap t0 -b lo", 1, "no bridge"},
+		{"create switch /run/sw -u nobody --plug nosuch", 1, "no TAP nosuch"},
 		{"create brigde x", 2, `did you mean "bridge"`},
 		{"create switch /run/file -u nobody", 1, "not user 65534's"},
 		{"cancel tap abcdefghijklmnop", 1, "16 bytes"},

@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // ctys-vnetctl takes its options before the action: ctys-vnetctl -u alice create.
 // Here a verb's options stand behind it.
@@ -9,7 +12,22 @@ import "strings"
 var ctysActions = []string{"create", "cancel", "check", "info", "ports", "list", "listall"}
 
 // ctysValues are its letters that take a value.
-const ctysValues = "bdgiHlrsSuZ"
+const ctysValues = "bdgilrsSuZ"
+
+// helpLetter is a command line with --help for ctys-vnetctl's -H, as the first
+// option or before or after one of its actions.
+func helpLetter(args []string) []string {
+	if len(args) == 0 || args[0] != "-H" && !slices.ContainsFunc(ctysActions, func(a string) bool { return strings.EqualFold(a, args[0]) }) {
+		return args
+	}
+	out := slices.Clone(args)
+	for i, arg := range out {
+		if arg == "-H" {
+			out[i] = "--help"
+		}
+	}
+	return out
+}
 
 // actionFirst is a command line of ctys-vnetctl's with the action first; any
 // other is left as it is.
@@ -19,7 +37,7 @@ func actionFirst(args []string) []string {
 		switch {
 		case len(arg) < 2 || arg[0] != '-':
 			for _, action := range ctysActions {
-				if i > 0 && strings.EqualFold(arg, action) {
+				if strings.EqualFold(arg, action) {
 					out := append([]string{action}, args[:i]...)
 					return append(out, args[i+1:]...)
 				}

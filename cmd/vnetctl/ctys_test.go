@@ -17,9 +17,21 @@ func TestActionFirst(t *testing.T) {
 		{"-s lab port set vm1 vlan=1", "-s lab port set vm1 vlan=1"},
 		{"--json list", "--json list"},
 		{"-u alice", "-u alice"},
+		{"LISTALL", "listall"},
 		{"", ""},
 	} {
 		if got := actionFirst(strings.Fields(c.in)); !slices.Equal(got, strings.Fields(c.want)) {
+			t.Errorf("%q: %q", c.in, got)
+		}
+	}
+}
+
+func TestHelpLetter(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"-H", "--help"}, {"-H create", "create --help"}, {"-u alice -H create", "create -u alice --help"}, {"create -H", "create --help"},
+		{"exec -H", "exec -H"}, {"", ""},
+	} {
+		if got := helpLetter(actionFirst(strings.Fields(c.in))); !slices.Equal(got, strings.Fields(c.want)) {
 			t.Errorf("%q: %q", c.in, got)
 		}
 	}

@@ -14,3 +14,6 @@ func (a *app) hostCommands() []*cobra.Command { return nil }
 func hostParts(error) (hint string, code int, ok bool) { return "", 0, false }
 
 func (a *app) ctysTable([]client.Found, bool) {}
+
+// ctysLetters is for hosts that ctys-vnetctl works on.
+func (a *app) ctysLetters(*cobra.Command) {}

@@ -71,6 +71,12 @@ func buildSwitch(t *testing.T) string {
 		if built.err = os.Chmod(built.dir, 0o755); built.err != nil {
 			return
 		}
+		// For scripts: vnetctl, as the functions here run it.
+		self, err := os.Executable()
+		script := "#!/bin/sh\nVNETCTL_TEST_ARGS=\"$*\" exec " + self + "\n"
+		if built.err = errors.Join(err, os.WriteFile(filepath.Join(built.dir, "vnetctl"), []byte(script), 0o755)); built.err != nil {
+			return
+		}
 		cmd := exec.Command("go", "build", "-o", filepath.Join(built.dir, "vswitch"), "vnetkit/cmd/vswitch")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		built.out, built.err = cmd.CombinedOutput()

@@ -146,6 +146,11 @@ func findProgram() (string, error) {
 		}
 	}
 	path, err := exec.LookPath("vswitch")
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		if fi, e := os.Stat(filepath.Join(dir, "vswitch")); err != nil && e == nil && fi.Mode().IsRegular() {
+			return "", &hostnet.Error{Code: hostnet.ErrForbidden, Cause: fmt.Sprintf("%s/vswitch may not be run: its mode, or its file system (noexec), forbids it", dir), Cure: "findmnt -o TARGET,OPTIONS shows noexec; install it elsewhere: make install"}
+		}
+	}
 	if err != nil {
 		return "", &hostnet.Error{Code: hostnet.ErrNotFound, Cause: "there is no program vswitch beside vnetctl nor in PATH", Cure: "install it: make install"}
 	}

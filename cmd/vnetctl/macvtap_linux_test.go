@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vnetkit/mgmt/mgmttest"
 )
 
 // A macvtap as the uplink: the interface stays as it is, and a guest with the
@@ -25,17 +27,17 @@ func TestCreateMacvtap(t *testing.T) {
 	hostSh(t, `ip netns add far; ip link set far0 netns far; ip -n far address add 10.9.0.1/24 dev far0; ip -n far link set far0 up`)
 	before := hostPicture(t)
 	for line, want := range map[string]string{
-		"create -u nobody -i macvtap:up0 --taps 2":      "would be a loop",
-		"create -u nobody -i macvtap:up0 -b br0":        "neither -b",
-		"create bridge br0 -i macvtap:up0":              "goes into no bridge",
-		"create tap t0 -i up0":                          "-i wants macvtap:INTERFACE",
-		"create -i nat":                                 "not in this version",
-		"create -u nobody -i macvtap:":                  "empty",
-		"create -u nobody -i macvtap:nosuch":            "no interface nosuch",
-		"create -u nobody -i macvtap:lo":                "loopback",
-		"create tap abcdefghijklmnop -i macvtap:up0":    "16 bytes",
-		"create tap t0 -b nosuch -i macvtap:up0":        "no interface nosuch",
-		"create -u nobody -i macvtap:up0,a=b": "has ','",
+		"create -u nobody -i macvtap:up0 --taps 2":   "would be a loop",
+		"create -u nobody -i macvtap:up0 -b br0":     "neither -b",
+		"create bridge br0 -i macvtap:up0":           "goes into no bridge",
+		"create tap t0 -i up0":                       "-i wants macvtap:INTERFACE",
+		"create -i nat":                              "not in this version",
+		"create -u nobody -i macvtap:":               "empty",
+		"create -u nobody -i macvtap:nosuch":         "no interface nosuch",
+		"create -u nobody -i macvtap:lo":             "loopback",
+		"create tap abcdefghijklmnop -i macvtap:up0": "16 bytes",
+		"create tap t0 -b nosuch -i macvtap:up0":     "no interface nosuch",
+		"create -u nobody -i macvtap:up0,a=b":        "has ','",
 	} {
 		if text, code := host(t, line); code == 0 || !strings.Contains(text, want) || !strings.Contains(text, "cure:") && code != 2 {
 			t.Errorf("vnetctl %s: exit %d, want %q:\n%s", line, code, want, text)
@@ -56,6 +58,10 @@ func TestCreateMacvtap(t *testing.T) {
 		t.Fatal(err)
 	}
 	arpThroughSwitch(t, "/run/vswitch/nobody/stream", ifi.HardwareAddr)
+	mgmttest.Until(t, "the guest is gone", func() bool {
+		out, _ := host(t, "-s /run/vswitch/nobody ports -o name")
+		return !strings.Contains(out, "port")
+	})
 	does(t, "cancel -u nobody", 0, "removed tap macvtap0")
 	if now := hostPicture(t); now != before {
 		t.Errorf("cancel left something:\n%s\n%s", before, now)

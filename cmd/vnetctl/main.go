@@ -36,7 +36,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 func runContext(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	a := &app{out: stdout, err: stderr, colour: wantsColour(stdout)}
 	root := a.rootCommand()
-	root.SetArgs(append([]string{}, actionFirst(args)...)) // never nil: cobra would take os.Args
+	root.SetArgs(append([]string{}, helpLetter(actionFirst(args))...)) // never nil: cobra would take os.Args
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	return a.report(root.ExecuteContext(ctx))

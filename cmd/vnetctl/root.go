@@ -78,6 +78,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.consoleCommand(), a.execCommand(),
 	)
 	root.AddCommand(a.hostCommands()...)
+	a.ctysLetters(root)
 	return root
 }
 

@@ -48,6 +48,8 @@ type Link struct {
 	Up     bool
 	Master string // the bridge that it is in
 	Alias  string
+
+	Carrier bool // somebody is at its other end
 }
 
 // Link looks an interface up by name. Without one the error is ErrNotFound.
@@ -67,7 +69,7 @@ func (h *Host) Link(name string) (Link, error) {
 
 func (h *Host) link(l netlink.Link) Link {
 	a := l.Attrs()
-	out := Link{Name: a.Name, Index: a.Index, Kind: l.Type(), MAC: a.HardwareAddr, MTU: a.MTU, Up: a.Flags&net.FlagUp != 0, Alias: a.Alias}
+	out := Link{Name: a.Name, Index: a.Index, Kind: l.Type(), MAC: a.HardwareAddr, MTU: a.MTU, Up: a.Flags&net.FlagUp != 0, Alias: a.Alias, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0}
 	if a.MasterIndex != 0 {
 		if m, err := h.nl.LinkByIndex(a.MasterIndex); err == nil {
 			out.Master = m.Attrs().Name
@@ -89,7 +91,7 @@ func (h *Host) Links() ([]Link, error) {
 	out := make([]Link, len(list))
 	for i, l := range list {
 		a := l.Attrs()
-		out[i] = Link{Name: a.Name, Index: a.Index, Kind: l.Type(), MAC: a.HardwareAddr, MTU: a.MTU, Up: a.Flags&net.FlagUp != 0, Master: names[a.MasterIndex], Alias: a.Alias}
+		out[i] = Link{Name: a.Name, Index: a.Index, Kind: l.Type(), MAC: a.HardwareAddr, MTU: a.MTU, Up: a.Flags&net.FlagUp != 0, Master: names[a.MasterIndex], Alias: a.Alias, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0}
 	}
 	return out, nil
 }

@@ -235,7 +235,7 @@ func snapshot(t *testing.T) string {
 			fmt.Fprintf(&b, "  %s\n", item)
 		}
 	}
-	b.WriteString(sh(t, "find /run -not -name '*.log' | sort; sysctl -a 2>/dev/null | grep -E '^net.ipv[46].conf.up0' | grep -v stable_secret || true"))
+	b.WriteString(sh(t, "find /run -not -name '*.log' | sort; grep -rs . /proc/sys/net/ipv4/conf/up0 /proc/sys/net/ipv6/conf/up0 | grep -v stable_secret | sort"))
 	return b.String()
 }
 

@@ -26,7 +26,11 @@ func ManagerOf(root string, l Link) *Manager {
 		return &Manager{"NetworkManager", path, true, fmt.Sprintf("nmcli device set %s managed no (it keeps its addresses), or make the bridge with nmcli", l.Name)}
 	}
 	// networkd writes NETWORK_FILE for the interfaces that it configures.
-	if path := filepath.Join(root, "run/systemd/netif/links", index); hasLine(path, "NETWORK_FILE=") {
+	path := filepath.Join(root, "run/systemd/netif/links", index)
+	if hasLine(path, "NETWORK_FILE=/run/systemd/network/10-netplan-") {
+		return &Manager{"netplan (systemd-networkd)", path, true, "put the bridge into /etc/netplan (bridges: with interfaces: [" + l.Name + "]) and: netplan apply; then vnetctl create -b BRIDGE"}
+	}
+	if hasLine(path, "NETWORK_FILE=") {
 		return &Manager{"systemd-networkd", path, true, "put a .netdev file for the bridge beside its .network file, or set Unmanaged=yes there and: networkctl reload"}
 	}
 	if m := dhcpClient(root, l.Name); m != nil {

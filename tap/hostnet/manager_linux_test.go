@@ -19,6 +19,7 @@ func TestManagerOf(t *testing.T) {
 		{"NetworkManager", map[string]string{"run/NetworkManager/devices/2": "[device]\nmanaged=true\nperm-hw-addr-fake=x\n"}, "NetworkManager", true},
 		{"NetworkManager, not this one", map[string]string{"run/NetworkManager/devices/2": "[device]\nmanaged=false\n", "run/NetworkManager/devices/22": "managed=true\n"}, "", false},
 		{"networkd", map[string]string{"run/systemd/netif/links/2": "# This is private data\nADMIN_STATE=configured\nNETWORK_FILE=/etc/systemd/network/a.network\n"}, "systemd-networkd", true},
+		{"netplan", map[string]string{"run/systemd/netif/links/2": "NETWORK_FILE=/run/systemd/network/10-netplan-eth0.network\n"}, "netplan (systemd-networkd)", true},
 		{"networkd, unmanaged", map[string]string{"run/systemd/netif/links/2": "ADMIN_STATE=unmanaged\n"}, "", false},
 		{"dhclient", map[string]string{"proc/77/cmdline": "/sbin/dhclient\x00-4\x00-pf\x00/run/x\x00eth0\x00"}, "dhclient", true},
 		{"dhclient on another", map[string]string{"proc/77/cmdline": "/sbin/dhclient\x00eth01\x00"}, "", false},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -297,6 +298,9 @@ func (h *Host) PlanSwitch(p *Plan, s *State, w SwitchWish) (made bool, err error
 		conn.Close()
 		return false, nil
 	}
+	if err := h.free(p, w.TAPs); err != nil {
+		return false, err
+	}
 	o := Object{Kind: "switch", Name: w.Dir, UID: w.UID, Set: w.Set, Keep: keep}
 	for _, tap := range w.TAPs {
 		o.Needs = append(o.Needs, "tap:"+tap)
@@ -309,6 +313,30 @@ func (h *Host) PlanSwitch(p *Plan, s *State, w SwitchWish) (made bool, err error
 	run.Record = filepath.Join(w.State, "switch-"+strings.Trim(strings.ReplaceAll(w.Dir, "/", "-"), "-"))
 	p.Add(o, append(steps, &run)...)
 	return true, nil
+}
+
+// free tells whether a switch can have these TAPs: they are there and nobody has
+// them, or the plan makes them.
+func (h *Host) free(p *Plan, taps []string) error {
+	for _, name := range taps {
+		if slices.ContainsFunc(p.Makes, func(o Object) bool { return o.Kind == "tap" && o.Name == name }) {
+			continue
+		}
+		l, err := h.Link(name)
+		if errors.Is(err, ErrNotFound) {
+			return refuse(ErrNotFound, "there is no TAP "+name, "vnetctl create tap %s", name)
+		}
+		if err != nil {
+			return err
+		}
+		if l.Kind != "tuntap" && l.Kind != "macvtap" {
+			return refuse(ErrInvalid, fmt.Sprintf("%s is a %s and no TAP", name, l.Kind), "vnetctl create tap NAME")
+		}
+		if who := TAPHolders(name); len(who) > 0 {
+			return refuse(ErrInUse, fmt.Sprintf("TAP %s is in use by %s", name, strings.Join(who, ", ")), "choose another, or stop that first")
+		}
+	}
+	return nil
 }
 
 // runOf is the step of a switch's that runs it.

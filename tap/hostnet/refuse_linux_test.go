@@ -64,7 +64,7 @@ ip link add foreign type bridge
 ip link add used type veth peer name used1; ip link set used master foreign up
 ip link add bare type veth peer name bare1; ip link set bare up
 ip link add low type veth peer name low1; ip address add 192.0.2.200/32 dev low
-ip tuntap add t0 mode tap
+ip tuntap add t0 mode tap vnet_hdr
 ip link add nh type veth peer name nh1; ip link set nh up; ip link set nh1 up; ip address add 10.55.0.1/24 dev nh; ip nexthop add id 7 dev nh via 10.55.0.2; ip route add 10.56.0.0/16 nhid 7`)
 	// No radio here: what the kernel shows of one, in place of a veth's.
 	sh(t, `ip link add air type veth peer name air1; ip link set air up; ip address add 10.57.0.1/24 dev air
@@ -87,9 +87,12 @@ mount -t tmpfs none /sys/devices/virtual/net/air; mkdir /sys/class/net/air/wirel
 	must(t, unix.Mount("tmpfs", "/run/ro", "tmpfs", unix.MS_RDONLY, ""))
 	must(t, os.Mkdir("/run/roots", 0o755))
 	before := snapshot(t)
-	run := func(dir string) func(*Plan) error {
-		return func(p *Plan) error { _, err := e.Host.PlanSwitch(p, s, switchWish(dir)); return err }
+	run := func(dir string, taps ...string) func(*Plan) error {
+		return func(p *Plan) error { _, err := e.Host.PlanSwitch(p, s, switchWish(dir, taps...)); return err }
 	}
+	held, err := e.Host.attachTAP("t0")
+	must(t, err)
+	defer held.Close()
 	for _, c := range []struct {
 		name  string
 		plan  func(*Plan) error
@@ -121,6 +124,9 @@ mount -t tmpfs none /sys/devices/virtual/net/air; mkdir /sys/class/net/air/wirel
 		{"macvtap on what is down", tap(TAPWish{Parent: "low"}), ErrInvalid, "is down"},
 		{"wireless", bridge("br0", "air"), ErrUnsupported, "wireless"},
 		{"macvtap on wireless", tap(TAPWish{Parent: "air"}), ErrUnsupported, "wireless"},
+		{"switch without its TAP", run("/run/sw", "nosuch"), ErrNotFound, "no TAP nosuch"},
+		{"switch on a veth", run("/run/sw", "up0"), ErrInvalid, "no TAP"},
+		{"TAP in use", run("/run/sw", "t0"), ErrInUse, fmt.Sprintf("[%d]", os.Getpid())},
 		{"directory is a file", run("/run/file"), ErrExists, "no directory"},
 		{"read-only", run("/run/ro/sw"), ErrInvalid, "read-only"},
 		{"directory of another user", run("/run/roots"), ErrExists, "not user 65534's"},

@@ -31,8 +31,10 @@ const (
 	maxBatch   = 64 << 10 // bytes in a write
 )
 
-func openRTNL() (*rtnl, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+func openRTNL() (*rtnl, error) { return openNetlink(unix.NETLINK_ROUTE) }
+
+func openNetlink(protocol int) (*rtnl, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return nil, fmt.Errorf("open netlink socket: %w", err)
 	}

@@ -340,3 +340,21 @@ func (s *MakeDir) Text() (string, []string) {
 func (s *MakeDir) UndoText() (string, []string) {
 	return "remove directory " + s.Path, []string{"rmdir " + s.Path}
 }
+
+// LostSwitches are the records of switches that run and are in no state: files
+// in the engine's directory.
+func LostSwitches(dir string, s *State) (files []string) {
+	known := map[string]bool{}
+	for _, o := range s.Objects {
+		if run := runOf(o); run != nil {
+			known[run.Record] = true
+		}
+	}
+	records, _ := filepath.Glob(filepath.Join(dir, "switch-*"))
+	for _, path := range records {
+		if r := (&Switch{Record: path}); !known[path] && filepath.Ext(path) != ".log" && r.PID() != 0 {
+			files = append(files, path)
+		}
+	}
+	return files
+}
