@@ -21,6 +21,7 @@ import (
 	"syscall"
 
 	"vnetkit/cmd/vswitch/cable"
+	"vnetkit/cmd/vswitch/detach"
 	"vnetkit/mgmt/api"
 )
 
@@ -36,7 +37,7 @@ func run() int {
 	if len(os.Args) > 1 && os.Args[1] == "plug" {
 		return cable.Run(os.Args[2:], kinds)
 	}
-	caller := findParent()
+	caller := detach.FindCaller()
 	vde := filepath.Base(os.Args[0]) == vdeName
 	opt, err := parseArgs(os.Args[1:], vde)
 	switch {
@@ -56,8 +57,12 @@ func run() int {
 		opt.config.reportCheck(os.Stdout)
 		return 0
 	}
-	if opt.vde.daemon && !caller.waits() {
-		return daemonise()
+	if opt.vde.daemon && !caller.Waits() {
+		code, err := detach.Start()
+		if err != nil {
+			complain(err, "")
+		}
+		return code
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

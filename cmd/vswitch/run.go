@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"vnetkit/cmd/vswitch/detach"
 	"vnetkit/mgmt"
 	"vnetkit/mgmt/api"
 	vswitch "vnetkit/switch"
@@ -23,7 +24,7 @@ import (
 
 // serve runs a switch until ctx ends. It tells who waits for that when everything
 // is open.
-func serve(ctx context.Context, opt options, caller parent) (err error) {
+func serve(ctx context.Context, opt options, caller detach.Caller) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	surviveSignals(opt)
@@ -75,7 +76,10 @@ func serve(ctx context.Context, opt options, caller parent) (err error) {
 		welcome(opt)
 	}
 	tcp.announce(os.Stdout, opt.quiet)
-	if err := caller.release(sink, opt.config.file == ""); err != nil { // reload needs the present directory
+	if caller.Waits() {
+		sink.toSyslog()
+	}
+	if err := caller.Release(opt.config.file == ""); err != nil { // reload needs the present directory
 		return errors.Join(fmt.Errorf("go to the background: %w", err), door.ln.Close(), tcp.close(), ln.Close())
 	}
 	log.Info("switch is up", "dir", opt.dir, "pid", os.Getpid(), "version", version)

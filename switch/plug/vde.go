@@ -16,7 +16,7 @@ import (
 func VDE() link.Kind {
 	return link.Kind{
 		Name: "vde",
-		Help: `vde:DIR[,port=N][,portgroup=S][,mode=0700][,group=G]
+		Help: `vde:DIR[,port=N][,portgroup=S][,mode=0700][,group=G][,descr=TEXT]
                                  plug into the VDE switch in DIR, and again whenever it comes back
 vde:DIR,listen=on[,portgroup=S][,mode=0600][,group=G][,queue=1024]
                                  VDE clients plug into DIR/ctl, or into DIR/S; each gets the port it asks for
@@ -49,6 +49,7 @@ type vdeSpec struct {
 	mode      int    // of our sockets
 	gid       int    // of our sockets; -1: the process's
 	queue     int    // frames that may wait for one slow client
+	descr     string // dialing: what the other switch is to call us; "": vswitch
 }
 
 const (
@@ -56,6 +57,7 @@ const (
 	vdeQueue     = 1024
 	vdeMaxQueue  = 1 << 16
 	vdeMaxNumber = 1<<24 - 1 // what fits into a request
+	vdeMaxDescr  = 64        // with user= and pid= behind it, no more than libvdeplug's 128
 	// vdeMaxDir is the longest directory: NNNNN.FFFFFF must fit behind it.
 	vdeMaxDir = maxPath - len("/12345.123456")
 )
@@ -76,7 +78,7 @@ func parseVDE(spec link.Spec) (s vdeSpec, err error) {
 		s.mode = 0o600
 		known = append(known, "queue")
 	} else {
-		known = append(known, "port")
+		known = append(known, "port", "descr")
 	}
 	if err = s.setDir(spec.Addr); err != nil {
 		return s, err
@@ -134,6 +136,11 @@ func (s *vdeSpec) set(key, v string) (err error) {
 		if s.port, err = vdeNumber(v, 1, vdeMaxNumber); err != nil {
 			return link.Errorf("port=%s: %w", v, err)
 		}
+	case "descr":
+		if v == "" || len(v) > vdeMaxDescr || printable([]byte(v)) != v {
+			return link.Errorf("descr=%q: want 1 to %d bytes of printable text", v, vdeMaxDescr)
+		}
+		s.descr = v
 	case "queue":
 		if s.queue, err = vdeNumber(v, 1, vdeMaxQueue); err != nil {
 			return link.Errorf("queue=%s: %w", v, err)

@@ -12,6 +12,7 @@ func TestParseVDE(t *testing.T) {
 	for text, want := range map[string]vdeSpec{
 		"vde:/run/sw":                              {dir: "/run/sw", port: link.AnyPort, mode: 0o700, gid: -1, queue: 1024},
 		"vde:/run/sw,port=7,mode=0660,group=0":     {dir: "/run/sw", port: 7, mode: 0o660, gid: 0, queue: 1024},
+		"vde:/sw,descr=to the lab":                 {dir: "/sw", port: link.AnyPort, mode: 0o700, gid: -1, queue: 1024, descr: "to the lab"},
 		"vde:/run/sw,portgroup=lab":                {dir: "/run/sw", port: link.AnyPort, portGroup: "lab", mode: 0o700, gid: -1, queue: 1024},
 		"vde:/run/../sw/,listen=on":                {dir: "/sw", listen: true, port: link.AnyPort, mode: 0o600, gid: -1, queue: 1024},
 		"vde:/sw,listen=on,group=root,queue=5":     {dir: "/sw", listen: true, port: link.AnyPort, mode: 0o600, gid: 0, queue: 5},
@@ -32,6 +33,10 @@ func TestParseVDE(t *testing.T) {
 	for text, says := range map[string]string{
 		"vde:/x,colour=red":                            `unknown key "colour"`,
 		"vde:/x,listen=on,port=3":                      `unknown key "port"`,
+		"vde:/x,listen=on,descr=me":                    `unknown key "descr"`,
+		"vde:/x,descr=":                                "1 to 64 bytes",
+		"vde:/x,descr=" + strings.Repeat("d", 65):      "1 to 64 bytes",
+		"vde:/x,descr=a\nb":                            "printable",
 		"vde:/x,queue=3":                               `unknown key "queue"`,
 		"vde:,mode=0600":                               `unknown key "mode"`,
 		"vde:,listen=on":                               "directory is missing",

@@ -1,6 +1,7 @@
 package plug
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func (s vdeSpec) dial(ctx context.Context) (link.Link, error) {
 // ask sends the request and returns the path of the switch's socket.
 func (s vdeSpec) ask(ctx context.Context, conn net.Conn, own string) (theirs string, err error) {
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	req := appendVDERequest(nil, vdeRequest{port: s.port, path: own, description: selfDescription()})
+	req := appendVDERequest(nil, vdeRequest{port: s.port, path: own, description: s.description()})
 	if _, err := conn.Write(req); err != nil {
 		return "", fmt.Errorf("send request: %w", err)
 	}
@@ -80,13 +81,13 @@ func (s vdeSpec) ask(ctx context.Context, conn net.Conn, own string) (theirs str
 	return parseVDEReply(reply[:])
 }
 
-// selfDescription is in the form of libvdeplug's.
-func selfDescription() string {
+// description says who we are, in the form of libvdeplug's.
+func (s vdeSpec) description() string {
 	name := strconv.Itoa(os.Getuid())
 	if u, err := user.Current(); err == nil {
 		name = u.Username
 	}
-	return fmt.Sprintf("vswitch user=%s pid=%d", name, os.Getpid())
+	return fmt.Sprintf("%s user=%s pid=%d", cmp.Or(s.descr, "vswitch"), name, os.Getpid())
 }
 
 // ownSocket is our end of a plug in the making.

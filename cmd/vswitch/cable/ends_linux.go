@@ -126,8 +126,9 @@ func doorOf(dir string, o endOptions) (link.Spec, error) {
 	stream, vde := filepath.Join(dir, streamDoor), filepath.Join(dir, vdeDoor)
 	_, streamErr := os.Lstat(stream)
 	_, vdeErr := os.Lstat(vde)
+	describes := o.descr != "" && vdeErr == nil
 	switch {
-	case streamErr == nil && !o.wantsVDE():
+	case streamErr == nil && !o.wantsVDE() && !describes:
 		return link.Spec{Kind: "stream", Addr: "unix:" + stream, Opts: []link.Opt{{Key: "connect", Value: "on"}}}, nil
 	case vdeErr == nil:
 		return vdeSpec(dir, o), nil

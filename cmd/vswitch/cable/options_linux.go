@@ -82,7 +82,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.IntVarP(&o.a.port, "port", "p", -1, "port `N` of a vde_switch that A plugs into")
 	f.StringVarP(&o.a.group, "group", "g", "", "`GROUP` of A's socket, for a vde_switch")
 	f.StringVarP(&o.a.mode, "mode", "m", "", "octal `MODE` of A's socket, for a vde_switch")
-	f.StringVarP(&o.a.descr, "descr", "D", "", "`TEXT` that describes the cable, for a vde_switch")
+	f.StringVarP(&o.a.descr, "descr", "D", "", "`TEXT` that describes the cable, where there is a VDE door")
 	f.IntVar(&o.b.port, "port2", -1, "as --port, for B")
 	f.StringVarP(&o.b.group, "group2", "G", "", "as --group, for B")
 	f.StringVarP(&o.b.mode, "mode2", "M", "", "as --mode, for B")

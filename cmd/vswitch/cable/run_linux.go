@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vnetkit/cmd/vswitch/detach"
 	"vnetkit/mgmt/api"
 	"vnetkit/switch/link"
 )
@@ -24,7 +25,7 @@ type cable struct {
 	ends   [2]*end
 	pump   *pump
 	log    *syslog.Writer // nil: none
-	ready  *readiness
+	caller detach.Caller  // who waits until the cable is plugged in
 	stderr io.Writer
 
 	mu   sync.Mutex
@@ -33,14 +34,17 @@ type cable struct {
 
 // Run is vswitch plug with these arguments. It returns the exit code.
 func Run(args []string, kinds []link.Kind) int {
+	caller := detach.FindCaller()
 	opt, err := parseOptions(args)
 	if err == nil && opt.help {
 		fmt.Print(Help())
 		return api.ExitOK
 	}
-	c := &cable{opt: opt, kinds: kinds, stderr: os.Stderr}
-	if err == nil && opt.daemon && !inBackground() {
-		return goBackground()
+	c := &cable{opt: opt, kinds: kinds, caller: caller, stderr: os.Stderr}
+	if err == nil && opt.daemon && !caller.Waits() {
+		code, err := detach.Start()
+		c.complain(err)
+		return code
 	}
 	if err == nil {
 		err = c.run()
@@ -55,7 +59,6 @@ var errAsked = errors.New("asked to stop")
 func (c *cable) run() (err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	c.ready = newReadiness(c.opt.daemon)
 	c.pump = &pump{news: c.hear}
 	if c.pump.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return fmt.Errorf("create eventfd: %w", err)
@@ -81,7 +84,7 @@ func (c *cable) run() (err error) {
 	}
 	defer remove()
 	c.note("plugged in: %s to %s", c.ends[0].name, c.ends[1].name)
-	if err := c.ready.tell(); err != nil {
+	if err := c.caller.Release(true); err != nil {
 		return err
 	}
 	return c.pump.run()

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package main
+package detach
 
 import (
 	"errors"
@@ -8,5 +8,3 @@ import (
 )
 
 func dup(*os.File, int) error { return errors.ErrUnsupported }
-
-var harmless []os.Signal

@@ -5,9 +5,6 @@ import (
 	"syscall"
 )
 
-// dup makes descriptor fd be f.
-func dup(f *os.File, fd int) error { return syscall.Dup3(int(f.Fd()), fd, 0) }
-
 // harmless are signals that end a process by default and do not end vde_switch.
 var harmless = []os.Signal{
 	syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGALRM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPROF, syscall.SIGVTALRM,
