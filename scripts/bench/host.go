@@ -4,8 +4,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -253,60 +251,6 @@ func (h hostPeer) peer(vswitch string) *peer {
 	}}
 }
 
-// iperf is one run of iperf3 through a switch.
-type iperf struct {
-	mtu, flows int
-	udp        bool
-	dur        time.Duration
-}
-
-// iperfReport is what iperf3 -J says, as far as it matters here.
-type iperfReport struct {
-	Error string
-	End   struct {
-		Received struct {
-			Bits float64 `json:"bits_per_second"`
-		} `json:"sum_received"`
-		Sum struct {
-			Bits float64 `json:"bits_per_second"`
-			Lost float64 `json:"lost_percent"`
-		} `json:"sum"`
-	} `json:"end"`
-}
-
-func (i iperf) measure(h hostPeer, b *bed, vswitch string) (values, error) {
-	s, _, err := h.open(b, vswitch, i.mtu)
-	if err != nil {
-		return nil, err
-	}
-	defer s.stop()
-	s.daemon(s.ends[0].in("iperf3", "-s"))
-	args := []string{"timeout", "30", "iperf3", "-c", "10.77.0.1", "-J", "-t", fmt.Sprint(max(1, int(i.dur.Seconds()+0.5))), "-P", fmt.Sprint(i.flows)}
-	if i.udp {
-		args = append(args, "-u", "-b", "0", "-l", fmt.Sprint(i.mtu-28))
-	}
-	var r iperfReport
-	for try := 0; ; try++ {
-		r = iperfReport{}
-		out, err := s.ends[1].in(args...).Output()
-		if e := json.Unmarshal(out, &r); e != nil {
-			return nil, fmt.Errorf("iperf3: %w", errors.Join(err, e))
-		}
-		if r.Error == "" {
-			break
-		}
-		if try == 20 || !strings.Contains(r.Error, "refused") { // the server may not listen yet
-			return nil, fmt.Errorf("iperf3: %s", r.Error)
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	bits := r.End.Received.Bits
-	if i.udp {
-		bits = r.End.Sum.Bits * (1 - r.End.Sum.Lost/100)
-	}
-	return values{mGbps: bits / 1e9}, nil
-}
-
 // hostScenarios ask what the host's own network gets from a switch.
 func hostScenarios(vswitch string, s settings) []*scenario {
 	var use []hostPeer
@@ -316,10 +260,8 @@ func hostScenarios(vswitch string, s settings) []*scenario {
 		}
 	}
 	var list []*scenario
-	for _, i := range []iperf{{mtu: 1500, flows: 1}, {mtu: 1500, flows: 8}, {mtu: 9000, flows: 1}, {mtu: 9000, flows: 8}, {mtu: 1500, flows: 1, udp: true}, {mtu: 1500, flows: 8, udp: true}} {
-		i.dur = s.dur
-		proto := map[bool]string{true: "udp", false: "tcp"}[i.udp]
-		sc := &scenario{name: fmt.Sprintf("host/%s/%d/%d", proto, i.mtu, i.flows), table: tableHost, base: "bridge"}
+	for _, i := range iperfs(s.dur) {
+		sc := &scenario{name: i.String(), table: tableHost, base: "bridge"}
 		for _, h := range use {
 			if h.frames {
 				continue
@@ -361,6 +303,7 @@ func hostTargets() []target {
 	return []target{
 		{"TAP to TAP, iperf3 TCP, MTU 1500: x kernel bridge", 0.9, true, ratio("host/tcp/1500/1", tap, "bridge", mGbps), "host/tcp/1500/1"},
 		{"TAP to TAP, iperf3 TCP, MTU 1500: x vde_switch", 8, true, ratio("host/tcp/1500/1", tap, "vde_switch", mGbps), "host/tcp/1500/1"},
+		{"TAP to TAP, iperf3 TCP, MTU 1500, this machine's own congestion control: x kernel bridge", 0.9, true, ratio("host/tcp/1500/1/own", tap, "bridge", mGbps), "host/tcp/1500/1/own"},
 		{"TAP to TAP, RTT p50: x kernel bridge", 1.5, false, ratio("host/rtt/64", tap, "bridge", mP50), "host/rtt/64"},
 		{"TAP to TAP, RTT p50: x vde_switch", 1, false, ratio("host/rtt/64", tap, "vde_switch", mP50), "host/rtt/64"},
 		{"packet to packet, 64 B: x Open vSwitch, userspace", 3, true, ratio("host/frames/64", packet, ovs, mFPS), "host/frames/64"},
