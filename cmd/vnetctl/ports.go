@@ -24,7 +24,10 @@ VLANS is the VLAN of untagged frames, then those that the port carries tagged:
 "1,transparent" a port where tags are payload.
 
 States: up carries frames; down was set down; waiting has no link yet, or no
-longer (-o wide says why).`,
+longer (-o wide says why).
+
+OFFLOAD of -o wide is what was done on frames that went out: super-frames cut to
+segments, checksums completed, segments merged into the frame before them.`,
 		Example: `  vnetctl ports
   vnetctl ports vm1 vm2 -o wide
   vnetctl ports --json | jq -r '.ports[] | select(.state != "up") | .name'`,
@@ -70,7 +73,7 @@ func portTable(ports []api.Port, wide bool) *table {
 	}}
 	if wide {
 		t.columns = append(t.columns, column{head: "SINCE"}, column{head: "USER"}, column{head: "MACS", right: true}, column{head: "QUEUE", right: true},
-			column{head: "MTU", right: true}, column{head: "STP"}, column{head: "FLAGS"}, column{head: "SPEC"}, column{head: "NOTE"})
+			column{head: "MTU", right: true}, column{head: "STP"}, column{head: "FLAGS"}, column{head: "OFFLOAD"}, column{head: "SPEC"}, column{head: "NOTE"})
 	}
 	for _, p := range ports {
 		row := []string{
@@ -83,7 +86,7 @@ func portTable(ports []api.Port, wide bool) *table {
 				user = p.Peer.User
 			}
 			row = append(row, age(time.Since(p.Since)), user, strconv.Itoa(p.MACs), strconv.Itoa(p.Queue),
-				strconv.Itoa(p.MTU), stpText(p.STP), flags(p), p.Spec, note(p))
+				strconv.Itoa(p.MTU), stpText(p.STP), flags(p), offloadText(p.Offload), p.Spec, note(p))
 		}
 		t.add(row...)
 		t.names = append(t.names, p.Name)

@@ -19,7 +19,8 @@ func (a *app) statsCommand() *cobra.Command {
 		Use:   "stats",
 		Short: "Show rates and totals per port, and drops by reason",
 		Long: `Read every counter twice, --interval apart, and show the rates in between, the
-totals since each port was made, and why frames were dropped.
+totals since each port was made, what was done on super-frames and checksums
+for receivers that do not take them as they are, and why frames were dropped.
 
 With --interval 0 it reads once and shows no rates.`,
 		Example: `  vnetctl stats --interval 5s
@@ -70,7 +71,14 @@ func (a *app) stats(ctx context.Context, interval time.Duration) error {
 		return a.printJSON(answer)
 	}
 	a.table(trafficTable(answer))
-	if len(answer.Totals.Drops) > 0 && a.form != formName {
+	if a.form == formName {
+		return nil
+	}
+	if t := offloadTable(answer.Stats); len(t.rows) > 0 {
+		fmt.Fprintln(a.out)
+		a.table(t)
+	}
+	if len(answer.Totals.Drops) > 0 {
 		fmt.Fprintln(a.out)
 		a.table(dropTable(answer.Stats))
 	}

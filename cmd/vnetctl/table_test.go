@@ -23,14 +23,16 @@ func TestTableAligns(t *testing.T) {
 		{
 			ID: 1, Name: "vm1", Kind: "stream", State: "up", PVID: 1, Tagged: "all", MTU: 65535, Since: time.Now(),
 			Peer: &api.Peer{PID: 4711, UID: 0, User: "root", Command: "qemu-system-x86"}, Spec: "stream:unix:/run/s",
-			Traffic: api.Traffic{Rx: api.Count{Frames: 12345678, Bytes: 987654321012}, Tx: api.Count{Frames: 1, Bytes: 60}, Drops: map[string]uint64{"ring-full": 10, "mtu": 2}, MACs: 3},
+			Traffic: api.Traffic{Rx: api.Count{Frames: 12345678, Bytes: 987654321012}, Tx: api.Count{Frames: 1, Bytes: 60}, Drops: map[string]uint64{"ring-full": 10, "mtu": 2}, MACs: 3,
+				Offload: &api.Offload{Takes: "none", Cut: 3, Segments: 120, Completed: 4567}},
 		},
 		{
 			ID: 1000, Name: "a-long-name-for-a-port", Kind: "stream", State: "waiting", Reason: "connection\nrefused\x1b[31m", PVID: 10, Tagged: "none", MTU: 1500,
 			Since: time.Now().Add(-90 * time.Second), Mirror: "vm1:in", Isolated: true, MACLimit: 5,
 		},
 		{ID: 7, Name: "tcp", Kind: "stream", State: "down", PVID: 4094, Tagged: "10+20-30", Peer: &api.Peer{UID: -1, Address: "192.0.2.1:40000"}, Transparent: false, Since: time.Now()},
-		{ID: 8, Name: "Größe", Kind: "stream", State: "up", PVID: 1, Transparent: true, Tagged: "all", Peer: &api.Peer{PID: 12, UID: 1000}, Since: time.Now()},
+		{ID: 8, Name: "Größe", Kind: "stream", State: "up", PVID: 1, Transparent: true, Tagged: "all", Peer: &api.Peer{PID: 12, UID: 1000}, Since: time.Now(),
+			Traffic: api.Traffic{Offload: &api.Offload{Takes: "csum,tso4", Merged: 98765}}},
 	}
 	compare(t, "ports", print(portTable(ports, false), true, false)+"\n"+print(portTable(ports, true), true, false))
 	for line := range strings.Lines(print(portTable(ports, true), true, true)) {
@@ -43,14 +45,17 @@ func TestTableAligns(t *testing.T) {
 func TestTrafficTable(t *testing.T) {
 	st := api.Stats{
 		Ports: []api.PortStats{
-			{ID: 1, Name: "vm1", State: "up", Traffic: api.Traffic{Rx: api.Count{Frames: 1e6, Bytes: 1e9}, Drops: map[string]uint64{"mtu": 3, "ring-full": 1}, Queue: 12}},
-			{ID: 2, Name: "vm2", State: "waiting", Traffic: api.Traffic{Drops: map[string]uint64{"ring-full": 40}}},
+			{ID: 1, Name: "vm1", State: "up", Traffic: api.Traffic{Rx: api.Count{Frames: 1e6, Bytes: 1e9}, Drops: map[string]uint64{"mtu": 3, "ring-full": 1}, Queue: 12,
+				Offload: &api.Offload{Takes: "none", Cut: 3, Segments: 120, Completed: 4567}}},
+			{ID: 2, Name: "vm2", State: "waiting", Traffic: api.Traffic{Drops: map[string]uint64{"ring-full": 40},
+				Offload: &api.Offload{Takes: "csum,tso4", Merged: 98765}}},
+			{ID: 3, Name: "idle", State: "up", Traffic: api.Traffic{Offload: &api.Offload{Takes: "csum"}}},
 		},
 		Totals:  api.Totals{Ports: 2, PortsUp: 1, Rx: api.Count{Frames: 1e6, Bytes: 1e9}, Drops: map[string]uint64{"mtu": 3, "ring-full": 41}, Queue: 12},
 		Reasons: map[string]string{"mtu": "too large", "ring-full": "too slow"},
 	}
 	rates := client.Rates{Totals: client.Rate{RxFrames: 1234.5, RxBits: 8e6}, Ports: map[int]client.Rate{1: {RxFrames: 1234.5, RxBits: 8e6, Drops: 0.4}}}
-	compare(t, "stats", print(trafficTable(statsAnswer{Stats: st, Rates: &rates}), true, false)+"\n"+print(dropTable(st), true, false))
+	compare(t, "stats", print(trafficTable(statsAnswer{Stats: st, Rates: &rates}), true, false)+"\n"+print(offloadTable(st), true, false)+"\n"+print(dropTable(st), true, false))
 }
 
 func TestColour(t *testing.T) {
