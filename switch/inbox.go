@@ -119,8 +119,13 @@ func (x *letters) send() {
 // traffic.
 const sayRoom = 64
 
-// say sends a frame of the switch's own by p.
+// say sends a frame of the switch's own by p. It takes the port's bad cable, as
+// every other frame does.
 func (p *Port) say(f []byte) {
+	b := frame.Batch{Buf: f, Refs: []frame.Ref{{Len: uint32(len(f))}}}
+	if l := p.lines[DirOut].Load(); l != nil && !l.settings().Good() && l.pushReady(nil, &b) {
+		return
+	}
 	if list := p.shared.Load(); list != nil {
 		for _, e := range *list {
 			e.sayOne(f)

@@ -1,7 +1,9 @@
 package vswitch
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"vnetkit/switch/frame"
 	"vnetkit/switch/stp"
@@ -64,4 +66,30 @@ func TestBPDUsAreNotLostToAFullQueue(t *testing.T) {
 	if d := p.drops[DropRingFull].Load(); d != 3 {
 		t.Errorf("%d were dropped when that was full too, want 3", d)
 	}
+}
+
+// What the switch itself says takes the port's bad cable too: there all of it may
+// be lost, or it comes late and in order.
+func TestBPDUsTakeTheBadCable(t *testing.T) {
+	l := newLab(t, Options{})
+	s := l.plug("impair=out-loss:100%")
+	p, _ := l.sw.find(s.ref)
+	p.say(counted(0, 60, frame.Broadcast, mac(1)))
+	if d := p.drops[DropImpairLoss].Load(); d != 1 {
+		t.Errorf("%d frames were lost on a cable that loses all, want 1", d)
+	}
+	l.impair(s, "out-delay:20ms")
+	start := time.Now()
+	for i := 1; i < 4; i++ {
+		p.say(counted(i, 60, frame.Broadcast, mac(1)))
+	}
+	l.arrived()
+	var got []int
+	l.waitFor("three frames arrive", func() bool { got = append(got, s.received()...); return len(got) >= 3 })
+	if took := time.Since(start); !slices.Equal(got, []int{1, 2, 3}) || took < 20*time.Millisecond {
+		t.Errorf("%v arrive after %v, want 1 to 3 after 20 ms", got, took)
+	}
+	l.impair(s, "none")
+	p.say(counted(4, 60, frame.Broadcast, mac(1)))
+	l.waitFor("one more arrives", func() bool { got = append(got, s.received()...); return len(got) == 4 })
 }
