@@ -94,6 +94,8 @@ type graphFar struct {
 	Dir  string `json:"dir"`
 	Name string `json:"name"` // of the switch
 	Port string `json:"port"` // its name
+
+	blocked bool // there, by the spanning tree
 }
 
 // graph looks at one switch, or at all.
@@ -181,7 +183,8 @@ func (g *graph) connect() {
 			if back < 0 {
 				continue
 			}
-			p.Far = &graphFar{far.Dir, far.Info.Name, far.Ports[next[to]+back].Name}
+			there := &far.Ports[next[to]+back]
+			p.Far = &graphFar{far.Dir, far.Info.Name, there.Name, there.blocked()}
 			next[to] += back + 1
 		}
 	}
@@ -200,17 +203,53 @@ func (p *graphPort) far() string {
 	return "nobody"
 }
 
-// membership is p's VLANs in words.
+// membership is p's VLANs, and its place in the spanning tree, in words.
 func (p *graphPort) membership() string {
+	text := "vlan " + strconv.Itoa(p.PVID)
 	switch {
 	case showsMirror(p.Port):
 		return "shows " + p.Mirror
 	case p.Transparent:
-		return fmt.Sprintf("vlan %d, transparent", p.PVID)
-	case p.Tagged == "none" || p.Tagged == "":
-		return "vlan " + strconv.Itoa(p.PVID)
+		text += ", transparent"
+	case p.Tagged != "none" && p.Tagged != "":
+		text += ", tagged " + p.Tagged
 	}
-	return fmt.Sprintf("vlan %d, tagged %s", p.PVID, p.Tagged)
+	if tree := p.tree(); tree != "" {
+		text += ", " + tree
+	}
+	return text
+}
+
+// broken tells whether nothing gets through p's cable in its own VLAN, from
+// what is known of both ends.
+func (p *graphPort) broken() bool {
+	return p.State != api.StateUp || p.blocked() || p.Far != nil && p.Far.blocked
+}
+
+// blocked tells whether the spanning tree lets nothing through p's own VLAN.
+func (p *graphPort) blocked() bool {
+	return p.State == api.StateUp && p.STP != nil && p.STP.State == "discarding"
+}
+
+// tree is p's place in the spanning tree, where there is something to say
+// about it, in words.
+func (p *graphPort) tree() string {
+	t := p.STP
+	switch {
+	case t == nil || p.State != api.StateUp:
+		return ""
+	case t.Guarded:
+		return "blocked by root guard"
+	case t.State == "learning":
+		return "learning"
+	case p.blocked():
+		return "blocked: " + t.Role
+	case t.Blocked > 0:
+		return fmt.Sprintf("blocked in %d trees", t.Blocked)
+	case t.Role == "root":
+		return "way to the root"
+	}
+	return ""
 }
 
 // rates is what goes through p, in words.

@@ -28,11 +28,11 @@ func twoSwitches() graph {
 	g := graph{Switches: []graphSwitch{
 		{Dir: "/run/vswitch/a", Info: api.Info{Name: "a", PID: 10, FDB: api.FDBSize{Entries: 3}}, Ports: []graphPort{
 			port(1, "vm1", &api.Peer{PID: 77, Command: "qemu-system-x86"}, func(p *graphPort) { p.PVID, p.Tagged, p.Rate = 10, "none", rate }),
-			port(2, "to-b", &api.Peer{PID: 20}, nil),
+			port(2, "to-b", &api.Peer{PID: 20}, func(p *graphPort) { p.STP = &api.PortTree{Role: "root", State: "forwarding"} }),
 			port(3, "sniffer", &api.Peer{PID: 78, Command: `<"x">&\`}, func(p *graphPort) { p.Mirror = "all:both" }),
 			port(4, "gone", nil, func(p *graphPort) { p.State, p.Reason = api.StateWaiting, "closed by the other side" }),
 			port(12, "tap0", &api.Peer{UID: -1, Address: "192.0.2.1:40000"}, func(p *graphPort) { p.Transparent, p.Rate = true, &client.Rate{Drops: 5} }),
-			port(13, "to-b2", &api.Peer{PID: 20}, nil),
+			port(13, "to-b2", &api.Peer{PID: 20}, func(p *graphPort) { p.STP = &api.PortTree{Role: "alternate", State: "discarding", Blocked: 1} }),
 		}},
 		{Dir: "/run/vswitch/b", Info: api.Info{Name: "b", PID: 20}, Ports: []graphPort{
 			port(1, "from-a", &api.Peer{PID: 10}, func(p *graphPort) { p.Tagged = "10+20" }), port(2, "from-a2", &api.Peer{PID: 10}, nil),

@@ -27,7 +27,7 @@ func (g *graph) text(w io.Writer, unicode bool) error {
 			if j == len(s.Ports)-1 {
 				twig = last
 			}
-			if p.State != api.StateUp {
+			if p.broken() {
 				link = broken
 			}
 			t.add(twig, fmt.Sprint(p.ID), p.Name, link, p.far(), p.membership(), p.rates())
@@ -69,6 +69,8 @@ func (g *graph) dot(w io.Writer) error {
 			}
 			if p.State != api.StateUp {
 				attr = ", style=dashed, color=gray"
+			} else if p.broken() {
+				attr = ", style=dashed, color=red"
 			}
 			fmt.Fprintf(&b, "  %s -- %s [label=%s%s];\n", dotQuote("switch "+s.Dir), dotQuote(to), dotQuote(label), attr)
 		}
@@ -147,6 +149,8 @@ func (p *graphPort) svg(b *strings.Builder, x, y, line, box float64) {
 	colour, dash, thick := palette[p.PVID%len(palette)], "", 1.5
 	if p.State != api.StateUp {
 		colour, dash = "#999", ` stroke-dasharray="5 4"`
+	} else if p.broken() {
+		dash = ` stroke-dasharray="2 6"`
 	}
 	if p.Rate != nil {
 		for n := p.Rate.RxFrames + p.Rate.TxFrames; n >= 10 && thick < 7; n /= 10 {

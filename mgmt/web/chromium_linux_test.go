@@ -135,6 +135,35 @@ func (l *lab) admin(method, path, body string) int {
 	return w.Code
 }
 
+// A ring that the spanning tree has broken shows: one of its ports is blocked.
+func TestPageShowsBlockedPorts(t *testing.T) {
+	l := start(t, false, loopback.Limits{})
+	if status := l.admin("PATCH", "/v1/switch", `{"stp":{"mode":"rstp"}}`); status != http.StatusOK {
+		t.Fatalf("switch on the spanning tree: %d", status)
+	}
+	a, b := l.Plug(), l.Plug() // the ends of one cable
+	go func() { _, _ = io.Copy(a, b) }()
+	go func() { _, _ = io.Copy(b, a) }()
+	blocked := ""
+	mgmttest.Until(t, "one of the two is blocked for good", func() bool {
+		for _, p := range get[api.Ports](l, "/v1/ports").Ports {
+			if p.STP != nil && p.STP.Role == "backup" && p.STP.State == "discarding" {
+				blocked = fmt.Sprintf("port %d %s, blocked: backup", p.ID, p.Name)
+			}
+		}
+		return blocked != ""
+	})
+	dom := chromium(t, l.url, "--virtual-time-budget=6000", "--dump-dom")
+	for _, want := range []string{`aria-label="` + blocked + `"`, "<small>blocked: backup</small>"} {
+		if !strings.Contains(dom, want) {
+			t.Errorf("the page has no %q", want)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%.20000s", dom)
+	}
+}
+
 // The page in a browser shows the switch, the ports and their peers, runs
 // under its own policy without a complaint and offers to capture only to those
 // who may.

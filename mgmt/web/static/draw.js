@@ -2,7 +2,7 @@
 // both sides (on a narrow screen: on one), and who is plugged in at the end of
 // each cable. draw lays it out when something changed; flow lets it move.
 
-import { bits, cut, peerMore, peerName, inSet, svg } from "./format.js";
+import { bits, cut, isBlocked, peerMore, peerName, inSet, svg, treeNote } from "./format.js";
 
 const maxPorts = 24, maxPortsNarrow = 12, maxLanes = 6, maxLanesNarrow = 4;
 const cardHeight = 54, rowHeight = 66, laneWidth = 30;
@@ -81,7 +81,7 @@ function port(g, lanes, p, right, y) {
   const edge = right ? g.right : g.left, dir = right ? 1 : -1;
   const cardX = right ? edge + g.cable : edge - g.cable - g.card;
   const end = edge + dir * g.cable;
-  const group = svg("g", { class: `${vlanColor(p.pvid)} ${p.state === "up" ? "" : "off"}`, tabindex: "0", role: "button", "aria-label": `port ${p.id} ${p.name}, ${p.state}` });
+  const group = svg("g", { class: `${vlanColor(p.pvid)} ${p.state !== "up" ? "off" : isBlocked(p) ? "blocked" : ""}`, tabindex: "0", role: "button", "aria-label": `port ${p.id} ${p.name}, ${treeNote(p) || p.state}` });
   group.append(...stops(g, lanes, p, edge, y));
   const from = edge + dir * 13;
   // Both flows are drawn from the peer to the switch; "out" runs backwards.
@@ -122,7 +122,7 @@ function stops(g, lanes, p, edge, y) {
 function card(g, p, x, y, right) {
   const top = y - cardHeight / 2, letters = g.letters, line = y - (g.tight ? 9 : 4);
   const title = svg("text", { class: "title", x: x + 14, y: line }, cut(p.name, letters));
-  const notes = [p.isolated && "isolated", p.mirror !== "none" && "mirror", p.transparent && "transparent"];
+  const notes = [treeNote(p), p.isolated && "isolated", p.mirror !== "none" && "mirror", p.transparent && "transparent"];
   const join = (...words) => words.filter(Boolean).join(" · ");
   const room = letters - Math.min(p.name.length, letters) - 2;
   const side = join(peerName(p), peerMore(p), ...notes);

@@ -54,6 +54,20 @@ export function peerMore(p) {
   return parts.join(", ");
 }
 
+// treeNote is a port's place in the spanning tree, where there is something to
+// say about it: "" where frames simply pass.
+export function treeNote(p) {
+  const t = p.state === "up" && p.stp;
+  if (!t) return "";
+  if (t.guarded) return "blocked by root guard";
+  if (t.state === "learning") return "learning";
+  if (t.state !== "forwarding") return "blocked: " + t.role;
+  if (t.blocked) return `blocked in ${t.blocked} trees`;
+  return t.role === "root" ? "way to the root" : "";
+}
+
+export const isBlocked = (p) => treeNote(p).startsWith("blocked");
+
 // inSet tells whether a VLAN is in "all", "none" or "10+20-30".
 export function inSet(vlan, set) {
   if (set === "all" || set === "none") return set === "all";

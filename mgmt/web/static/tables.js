@@ -2,7 +2,7 @@
 // their numbers are written anew, so that a selection survives.
 
 import { vlanColor } from "./draw.js";
-import { bits, count, cut, el, frames, peerMore, peerName, scaled, spark, sum, svg } from "./format.js";
+import { bits, count, cut, el, frames, peerMore, peerName, scaled, spark, sum, svg, treeNote } from "./format.js";
 
 const maxRows = 250; // of ports at once; the filter finds the others
 const rows = new Map(); // port number -> {tr, cells ...}
@@ -37,7 +37,7 @@ export function showPorts(state) {
   let list = state.ports.filter((p) => now.has(p.id)).map((p) => ({ ...p, ...now.get(p.id) }));
   const all = list.length;
   list = list.filter((p) => {
-    const text = `${p.id} ${p.name} ${p.kind} ${p.state} vlan ${p.pvid} vlan${p.pvid} ${peerName(p)} ${peerMore(p)}`.toLowerCase();
+    const text = `${p.id} ${p.name} ${p.kind} ${p.state} ${treeNote(p)} vlan ${p.pvid} vlan${p.pvid} ${peerName(p)} ${peerMore(p)}`.toLowerCase();
     return words.every((w) => text.includes(w));
   });
   const key = (p) => sorters[sortBy](p, state.rates.get(p.id));
@@ -76,12 +76,13 @@ const sparkline = () => svg("svg", { class: "spark", viewBox: "0 0 100 24", pres
 
 function write(row, p, state) {
   const [peer, vlan, into, out, drops, queue, macs] = row.cells;
-  const fixed = JSON.stringify([p.name, p.state, p.reason, p.peer, p.pvid, p.tagged, p.mirror, p.isolated]);
+  const fixed = JSON.stringify([p.name, p.state, p.reason, p.peer, p.pvid, p.tagged, p.mirror, p.isolated, treeNote(p)]);
   if (row.fixed !== fixed) {
     row.fixed = fixed;
     row.tr.className = p.state;
     row.head.replaceChildren(el("i", { class: "dot", title: p.state }), el("span", { class: "id" }, p.id), " " + p.name);
     if (p.state !== "up") row.head.append(" ", el("small", { title: p.reason || "" }, p.state));
+    if (treeNote(p)) row.head.append(" ", el("small", {}, treeNote(p)));
     row.head.title = p.spec;
     peer.replaceChildren(peerName(p), " ", el("small", {}, peerMore(p)));
     const tags = p.tagged === "none" ? [] : [" ", el("small", {}, p.tagged === "all" ? "+ all" : "+ " + cut(p.tagged, 18))];
