@@ -34,6 +34,10 @@
 // this process: a kill cannot fall into the middle of it. Large configurations
 // take several writes.
 //
+// Reboots. Nothing above survives one, on purpose. A Wish does: an object as it
+// was asked for, kept in a file of its own that a commit changes along with the
+// state, and planned anew by PlanWish.
+//
 // Concurrency: a Host and what is made from it belong to one goroutine. Whoever
 // runs at the same time is another process, kept out by the lock.
 package hostnet

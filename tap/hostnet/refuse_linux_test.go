@@ -157,6 +157,27 @@ func TestMacvtapTrouble(t *testing.T) {
 	}
 }
 
+// A macvtap that a killed run made and did not mark is known by its address; one
+// with another mark is somebody else's.
+func TestMacvtapHalfMade(t *testing.T) {
+	if !isolated(t) {
+		return
+	}
+	h := engine(t).Host
+	sh(t, "ip link add up0 type veth peer name far0; ip link add link up0 name m0 address 02:00:00:00:00:09 type macvtap mode bridge; ip link set m0 alias theirs")
+	step := &Macvtap{Name: "m0", Parent: "up0", MAC: "02:00:00:00:00:09", Mark: "vnetctl:X:nobody"}
+	for _, c := range []struct {
+		alias string
+		stays bool
+	}{{"theirs", true}, {"''", false}} {
+		sh(t, "ip link set m0 alias "+c.alias)
+		must(t, errors.Join(step.Undo(h), step.Undone(h)))
+		if there, err := h.exists("m0"); err != nil || there != c.stays {
+			t.Errorf("alias %s: there: %v, %v", c.alias, there, err)
+		}
+	}
+}
+
 // One run at a time; who comes second learns who is first.
 func TestLock(t *testing.T) {
 	if !isolated(t) {
@@ -327,6 +348,19 @@ func FuzzJournal(f *testing.F) {
 	})
 }
 
+func FuzzPersistent(f *testing.F) {
+	f.Add([]byte(`{"version":1,"wishes":[{"kind":"tap","name":"a","tap":{"name":"a"}},{"kind":"switch","switch":{"dir":"/x"}}]}`))
+	f.Add([]byte(`{"version":1,"wishes":[{"kind":"bridge","bridge":null}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		list, err := parsePersistent(text)
+		for _, w := range list {
+			if err == nil && w.Bridge == nil && w.TAP == nil && w.Switch == nil {
+				t.Errorf("a wish for nothing: %+v", w)
+			}
+		}
+	})
+}
+
 // Messages of any content are borne: lengths are checked before they are used.
 func FuzzMessages(f *testing.F) {
 	f.Add(make([]byte, 64))
@@ -334,6 +368,7 @@ func FuzzMessages(f *testing.F) {
 		dev := device{"up0", 1}
 		_ = parseAttrs(b).encode(nil)
 		_, _ = retargetHops(b, 1, 0)
+		_, _ = forwardChain(b)
 		if len(b) < 12 {
 			return
 		}
