@@ -42,7 +42,7 @@ func ownHost(t *testing.T) bool {
 		args = append(args, "-test.v")
 	}
 	cmd := exec.Command("/proc/self/exe", args...)
-	cmd.Env = append(os.Environ(), insideHost+"="+t.Name(), "PATH="+buildSwitch(t)+":"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), insideHost+"="+t.Name(), "GORACE=atexit_sleep_ms=0", "PATH="+buildSwitch(t)+":"+os.Getenv("PATH"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
