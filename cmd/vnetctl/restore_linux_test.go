@@ -49,6 +49,7 @@ func TestRestore(t *testing.T) {
 	does(t, "create -u nobody -b br7 --taps 2 --persist", 0, "made tap tap1", "switch /run/vswitch/nobody is made anew after a reboot")
 	does(t, "create bridge br0 -i up0 --confirm 0 -f", 0, "made bridge br0")
 	does(t, "create bridge br0 -i auto --persist", 0, "br0 is made anew", "unchanged") // not when it was made, but now
+	does(t, "create -u nobody -b br7 --taps 2 --persist", 0, "unchanged")
 	made := wires(t)
 	does(t, "create tap t9 -u nobody", 0, "made tap t9")
 	does(t, "restore", 0, "unchanged bridge br7", "unchanged bridge br0")
@@ -58,6 +59,7 @@ func TestRestore(t *testing.T) {
 		t.Fatalf("this is no reboot:\n%s\n%s", bare, now)
 	}
 	does(t, "check -n", 1, "switch /run/vswitch/nobody: was created with --persist, and is not there", "cure: vnetctl restore")
+	does(t, "cancel -u nobody --dry-run", 0, "switch /run/vswitch/nobody is not there, and will not be made anew")
 	does(t, "restore --dry-run", 0, "planned switch /run/vswitch/nobody", "ip link add name br7")
 	hostSh(t, "ip link set up0 down; ip link set up0 name up9")
 	if r := restoredOf(t, "--boot", 1); r.Failures != 1 || len(r.Sets) != 2 || r.Sets[0].State != "made" || r.Sets[1].State != "failed" || r.Sets[1].Error.Hint == "" {

@@ -123,8 +123,8 @@ func TAPHolders(name string) (holders []string) {
 		target, err := os.Readlink(f)
 		held := false
 		switch {
-		case err != nil || !strings.HasPrefix(target, "/dev/"):
-		case isMacvtap:
+		case err != nil || !strings.HasPrefix(target, "/"): // a socket, a pipe
+		case isMacvtap: // whatever its file is called
 			var st unix.Stat_t
 			held = unix.Stat(f, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == node
 		case target == "/dev/net/tun":
