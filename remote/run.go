@@ -31,8 +31,9 @@ type Run struct {
 // connection or the command over there was cut off.
 const ConnectionFailed = 255
 
-// ErrTimeout is the cause to cancel a run with that takes too long: it is then
-// not waited for as long as one that a person interrupts.
+// ErrTimeout is the cause to cancel a run with that takes too long. One that ends
+// for any cause but context.Canceled is not waited for as long as one that a
+// person interrupts.
 var ErrTimeout = errors.New("no answer in time")
 
 // How long a command may take to leave when it is told to.
@@ -40,7 +41,7 @@ const (
 	patience       = 5 * time.Second
 	shortPatience  = 300 * time.Millisecond
 	afterSIGTERM   = 500 * time.Millisecond
-	afterItsOutput = 2 * time.Second // others may hold its output open: an old ssh's connection does
+	afterItsOutput = time.Second // others may hold its output open: the connection does, while the command lives
 )
 
 // Run runs r and returns the exit code of the command, or ssh's. The error is for
@@ -75,7 +76,7 @@ func (s *SSH) Run(ctx context.Context, r Run) (code int, err error) {
 		case <-ended:
 		case <-ctx.Done():
 			hangUp()
-			end(cmd.Process.Pid, ended, errors.Is(context.Cause(ctx), ErrTimeout) || r.Stdin != nil)
+			end(cmd.Process.Pid, ended, !errors.Is(context.Cause(ctx), context.Canceled) || r.Stdin != nil)
 		}
 	}()
 	_ = cmd.Wait() // ProcessState says how it ended

@@ -60,8 +60,11 @@ func (s *Spool) Release(w io.Writer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.to = w
-	_, err := w.Write(s.mem)
-	s.mem = nil
+	var err error
+	if len(s.mem) > 0 { // a pipe would wait for a reader of nothing
+		_, err = w.Write(s.mem)
+		s.mem = nil
+	}
 	if s.file != nil {
 		_, e := io.Copy(w, io.NewSectionReader(s.file, 0, s.size))
 		err = errors.Join(err, e, s.file.Close())

@@ -75,6 +75,12 @@ func (s *SSH) control() string {
 	return s.Dir + "/" + hex.EncodeToString(sum[:])[:keyLen] + "-%C"
 }
 
+// Line is a command that runs words on h, over a connection of its own, for who
+// starts it himself.
+func (s *SSH) Line(h Host, words ...string) []string {
+	return append([]string{s.Command[0]}, s.args(h, true, false, words...)...)
+}
+
 // args are the arguments of ssh for h. ssh takes the first value it sees for an
 // option, so those of s.Command come first.
 func (s *SSH) args(h Host, fresh, terminal bool, words ...string) []string {

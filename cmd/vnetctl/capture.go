@@ -30,7 +30,7 @@ type captureFlags struct {
 func (a *app) captureCommand() *cobra.Command {
 	var f captureFlags
 	cmd := &cobra.Command{
-		Use:   "capture PORT...|all [FILTER...]",
+		Use:   "capture [HOST:NAME] PORT...|all [FILTER...]",
 		Short: "Capture frames for Wireshark",
 		Long: `Capture frames of ports, in both directions, as pcapng: to standard output, or
 with -w to a file. It goes on until interrupted, or for -c frames.
@@ -54,6 +54,7 @@ COUNT files (5): cap.pcapng is the latest, then cap.1.pcapng and so on.`,
 		Example: `  vnetctl capture all | wireshark -k -i -
   vnetctl capture vm1 vm2 tcp port 80 -w web.pcapng
   vnetctl capture vm1 -c 100 --snap 128 'not (arp or ip6)' | tshark -r -
+  vnetctl capture node1:lab vm1 | wireshark -k -i -
   vnetctl capture all -w /var/tmp/cap.pcapng --rotate 100MB,10`,
 		Args:              arguments(1, many, "ports by number or name, or all, and then perhaps a filter"),
 		ValidArgsFunction: a.completePorts,

@@ -20,7 +20,7 @@ import (
 func (a *app) consoleCommand() *cobra.Command {
 	var socket string
 	cmd := &cobra.Command{
-		Use:   "console",
+		Use:   "console [[HOST:]NAME]",
 		Short: "Type commands at a switch's VDE console",
 		Long: `Type commands at a switch's VDE console: that of vde_switch, which "help" lists.
 
@@ -29,10 +29,17 @@ what the switch says by itself (debug/add) appears between the lines. Otherwise
 commands are read from standard input, one a line, and the exit code is that of
 the last one that failed. -S names the console of a real vde_switch.`,
 		Example: `  vnetctl -s lab console
+  vnetctl console node1:lab
   printf 'vlan/create 10\nport/setvlan 3 10\n' | vnetctl console
   vnetctl console -S /run/vde2/tap0.mgmt`,
-		Args: arguments(0, 0, "flags only"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args: arguments(0, 1, "the switch, if it is not -s"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				if a.where != "" {
+					return usage("console: -s %s and %s both name a switch", a.where, args[0])
+				}
+				a.where = args[0]
+			}
 			c, err := a.dialConsole(cmd.Context(), socket)
 			if err != nil {
 				return cannot(err, "open the console")

@@ -83,6 +83,7 @@ func (a *app) createCommand() *cobra.Command {
 // setFlags adds flags by their letters (t: --taps, p: --plug).
 func (f *createFlags) setFlags(cmd *cobra.Command, letters string) {
 	flags := cmd.Flags()
+	flags.Bool("all-or-none", false, "with -r: on all hosts or on none; when one fails the others undo it") // see remotechange.go
 	for _, letter := range strings.Fields(letters) {
 		switch letter {
 		case "b":

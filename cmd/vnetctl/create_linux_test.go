@@ -231,7 +231,6 @@ func TestCreateMistakes(t *testing.T) {
 		{"create -u nobody.nosuch", 1, `no group "nosuch"`},
 		{"create -u nobody -g daemon --taps 0", 1, "-u nobody.daemon -g daemon"},
 		{"create --taps 65", 2, "0 to 64"},
-		{"create -r host", 2, "ssh HOST"},
 		{"create bridge", 2, "argument is missing"},
 		{"create bridge abcdefghijklmnop", 1, "16 bytes"},
 		{"create bridge br0 -i nosuch", 1, "no interface nosuch"},

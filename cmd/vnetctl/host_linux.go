@@ -29,8 +29,6 @@ type hostFlags struct {
 	explain bool
 	confirm string
 	how     string // -Z
-	remote  string // -r
-	login   string // -l
 	debug   int    // -d
 	terse   bool   // -X
 	bare    bool   // -n
@@ -47,11 +45,9 @@ func (f *hostFlags) register(cmd *cobra.Command) {
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only print the steps, as ip commands")
 	flags.BoolVar(&f.explain, "explain", false, "say where each choice comes from")
 	flags.StringVar(&f.confirm, "confirm", "", "undo it unless \"vnetctl confirm\" comes within `SECONDS` (default 60 where it may cut you off, else 0: not needed)")
-	flags.StringVarP(&f.how, "privilege", "Z", "", "`HOW` to become root if need be: SUDO, KSU, ALL, NOSUDO, NOKSU, with commas; the first that is there is used, once")
+	privilegeFlag(cmd, &f.how)
 	flags.IntVarP(&f.debug, "debug", "d", 0, "`LEVEL` from 1 on: say each step")
 	flags.BoolVarP(&f.terse, "terse", "X", false, "print nothing but errors")
-	flags.StringVarP(&f.remote, "remote", "r", "", "`HOSTS` to do it on; not in this version: use ssh HOST vnetctl")
-	flags.StringVarP(&f.login, "login", "l", "", "`USER` to log in as with -r")
 	flags.BoolVarP(&f.bare, "no-title", "n", false, "without effect here; for scripts that pass it to every verb")
 	_ = flags.MarkHidden("no-title")
 }
@@ -79,16 +75,6 @@ func (f *hostFlags) confirmTime(critical string) (time.Duration, error) {
 	return d, nil
 }
 
-// checkRemote refuses what this version cannot.
-func (f *hostFlags) checkRemote(cmd *cobra.Command) error {
-	if f.remote == "" && f.login == "" {
-		return nil
-	}
-	e := usage("%s-r and -l do not work in this version", prefix(cmd))
-	e.cure = "ssh HOST " + cmd.CommandPath() + " ..."
-	return e
-}
-
 // account is for whom something is made.
 type account struct {
 	name   string
@@ -101,9 +87,6 @@ type account struct {
 // change is the shape of a verb that changes the host: it lets wish make the
 // plan, and prints it or carries it out.
 func (a *app) change(cmd *cobra.Command, f *hostFlags, wish func(*hostRun) error) error {
-	if err := f.checkRemote(cmd); err != nil {
-		return err
-	}
 	if err := becomeRoot(f.how); err != nil {
 		return err
 	}
@@ -177,7 +160,10 @@ func (r *hostRun) because(format string, args ...any) {
 // await waits until the plan is confirmed, or undone.
 func (r *hostRun) await(ctx context.Context, e *hostnet.Engine) error {
 	e.End() // confirming takes the lock
-	if !r.flags.terse {
+	switch {
+	case r.remote.far != "":
+		fmt.Fprintln(r.out, farApplied)
+	case !r.flags.terse:
 		fmt.Fprintf(r.err, "vnetctl: done, and undone again in %v unless you log in anew and say: vnetctl confirm\n", r.plan.Confirm)
 	}
 	if !e.Await(ctx, r.plan.ID, r.plan.Confirm+30*time.Second) {

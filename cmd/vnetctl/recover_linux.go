@@ -12,7 +12,8 @@ import (
 )
 
 func (a *app) confirmCommand() *cobra.Command {
-	return &cobra.Command{
+	var how string
+	cmd := &cobra.Command{
 		Use:   "confirm",
 		Short: "Keep a change that waits for it",
 		Long: `Keeps a change of the way to this host. Say it in a new connection: that proves
@@ -20,7 +21,7 @@ that one gets through. In the connection that made the change it is refused.`,
 		Example: `  ssh host vnetctl confirm`,
 		Args:    arguments(0, 0, "flags only"),
 		RunE: func(*cobra.Command, []string) error {
-			return cannot(a.withEngine(func(ctx context.Context, e *hostnet.Engine) error {
+			return cannot(a.withEngine(how, func(ctx context.Context, e *hostnet.Engine) error {
 				verb, err := e.Confirm(ctx)
 				if err != nil {
 					return err
@@ -33,10 +34,18 @@ that one gets through. In the connection that made the change it is refused.`,
 			}), "confirm")
 		},
 	}
+	privilegeFlag(cmd, &how)
+	return cmd
+}
+
+// privilegeFlag gives a verb -Z.
+func privilegeFlag(cmd *cobra.Command, how *string) {
+	cmd.Flags().StringVarP(how, "privilege", "Z", "", "`HOW` to become root if need be: SUDO, KSU, ALL, NOSUDO, NOKSU, with commas; the first that is there is used, once")
 }
 
 func (a *app) recoverCommand() *cobra.Command {
 	var force bool
+	var how string
 	cmd := &cobra.Command{
 		Use:   "recover",
 		Short: "End what a killed vnetctl left half done",
@@ -47,7 +56,7 @@ that cannot be trusted is refused, not guessed at.`,
   vnetctl recover -f                               undo a change that waits for its confirmation`,
 		Args: arguments(0, 0, "flags only"),
 		RunE: func(*cobra.Command, []string) error {
-			return cannot(a.withEngine(func(ctx context.Context, e *hostnet.Engine) error {
+			return cannot(a.withEngine(how, func(ctx context.Context, e *hostnet.Engine) error {
 				r, err := e.Recover(ctx, force)
 				if err != nil {
 					return err
@@ -69,6 +78,7 @@ that cannot be trusted is refused, not guessed at.`,
 			}), "recover")
 		},
 	}
+	privilegeFlag(cmd, &how)
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "undo also what waits for its confirmation")
 	return cmd
 }
@@ -95,7 +105,12 @@ func (a *app) guardianCommand() *cobra.Command {
 // once, and each takes a fraction of a second.
 const lockPatience = 10 * time.Second
 
-func (a *app) withEngine(f func(context.Context, *hostnet.Engine) error) error {
+func (a *app) withEngine(how string, f func(context.Context, *hostnet.Engine) error) error {
+	if how != "" {
+		if err := becomeRoot(how); err != nil {
+			return err
+		}
+	}
 	h, err := hostnet.Open()
 	if err != nil {
 		return err

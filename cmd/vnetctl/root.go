@@ -28,6 +28,8 @@ type app struct {
 	form      form // -o of verbs that print a table
 	noHeaders bool
 	timeout   time.Duration
+
+	remote remoteFlags // -r and what goes with it
 }
 
 const rootHelp = `vnetctl shows and changes virtual switches, and makes what they need on this host.
@@ -37,8 +39,12 @@ Without a verb it shows what runs on this host and what is wrong with it.
 -s says which switch: a directory (anything with a slash in it), or a name
 under /run/vswitch, $XDG_RUNTIME_DIR/vswitch or /tmp/vswitch-UID.
 
+-r says on which hosts, over your own ssh: vnetctl -r node1,root@node2,@lab ports.
+-s HOST:NAME is -r HOST -s NAME.
+
 Exit codes: 0 done, or already so; 1 failed; 2 usage; 3 not permitted;
-4 no switch answers; 5 a change of the host was undone.`
+4 no switch or no host answers; 5 a change of the host was undone. With several
+hosts it is the highest of theirs.`
 
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -51,13 +57,17 @@ func (a *app) rootCommand() *cobra.Command {
   vnetctl -s ./sw stats --interval 5s      rates, and drops by reason
   vnetctl monitor --json                   events as they happen
   vnetctl create -u alice                  bridge, TAP and switch for a user
-  vnetctl check                            what is wrong on this host, and what cures it`,
+  vnetctl check                            what is wrong on this host, and what cures it
+  vnetctl check -r @lab                    and on all hosts of a group`,
 		Version: version,
 		Args:    a.verb,
 		RunE:    a.status,
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			a.path = cmd.CommandPath()
-			return a.checkGiven(cmd, args)
+			if err := a.checkGiven(cmd, args); err != nil {
+				return err
+			}
+			return a.elsewhere(cmd, args)
 		},
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -70,12 +80,13 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.BoolVar(&a.json, "json", false, "print JSON")
 	flags.BoolVar(&a.noHeaders, "no-headers", false, "print tables without their first line")
 	flags.DurationVar(&a.timeout, "timeout", client.DefaultTimeout, "how long the switch may take to answer")
+	a.remote.register(root)
 	root.Flags().BoolP("version", "V", false, "print the version")
 	_ = root.RegisterFlagCompletionFunc("switch", a.completeSwitch)
 	root.AddCommand(
 		a.infoCommand(), a.portsCommand(), a.portCommand(), a.fdbCommand(), a.vlanCommand(), a.mirrorCommand(), a.stpCommand(), a.topCommand(), a.graphCommand(),
 		a.statsCommand(), a.listCommand(), a.monitorCommand(), a.captureCommand(), a.traceCommand(), a.configCommand(), a.reloadCommand(),
-		a.consoleCommand(), a.execCommand(),
+		a.consoleCommand(), a.execCommand(), a.linkCommand(),
 	)
 	root.AddCommand(a.hostCommands()...)
 	a.ctysLetters(root)

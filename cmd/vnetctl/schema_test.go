@@ -70,7 +70,7 @@ var answers = map[string]any{
 	"recover":       decisionAnswer{},
 	"restore":       restoreAnswer{},
 
-	"config": nil, "console": nil, "mirror clear": nil, "port": nil, "port down": nil, "port remove": nil, "port up": nil,
+	"config": nil, "console": nil, "link": nil, "mirror clear": nil, "port": nil, "port down": nil, "port remove": nil, "port up": nil,
 }
 
 // schemaFile is a schema of its own.
@@ -124,6 +124,7 @@ func TestGeneratedSchemas(t *testing.T) {
 		want[name+".json"] = text
 	}
 	file("error", "what vnetctl --json writes to standard error when it fails", api.Failure{})
+	file("remote", "what every verb of vnetctl prints with -r and --json: such an object for each host, each on a line", hostAnswer{})
 	listed := verbs((&app{}).rootCommand())
 	for _, verb := range listed {
 		v, ok := answers[verb]

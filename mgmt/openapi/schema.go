@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
@@ -49,6 +50,8 @@ func (s *Schemas) Of(t reflect.Type) (*Schema, error) {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return &Schema{Type: "string", Format: "date-time"}, nil
+	case t == reflect.TypeFor[json.RawMessage](): // anything
+		return &Schema{}, nil
 	case t.Kind() == reflect.Pointer:
 		return s.Of(t.Elem())
 	case t.Kind() == reflect.Struct:

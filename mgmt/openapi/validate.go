@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +37,9 @@ func (s *Schemas) check(schema *Schema, v any, path string, bad fault) {
 		return
 	}
 	schema = s.Resolve(schema)
+	if reflect.DeepEqual(schema, &Schema{Description: schema.Description}) {
+		return // anything
+	}
 	switch v := v.(type) {
 	case map[string]any:
 		s.checkObject(schema, v, path, bad)

@@ -4,4 +4,4 @@ package sshtest
 
 import "syscall"
 
-func ownNamespace() *syscall.SysProcAttr { return nil }
+func ownNamespace(bool) *syscall.SysProcAttr { return nil }

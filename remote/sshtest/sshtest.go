@@ -37,6 +37,7 @@ type Options struct {
 	Env    map[string]string // of who logs in; HOME and PATH have values already
 	Setup  string            // shell commands that are run in its namespace before sshd starts
 	Bin    string            // a directory that comes first in PATH
+	Net    bool              // a network of its own, with nothing in it but lo; Alias says how to get there
 }
 
 // Host is an sshd that runs.
@@ -57,7 +58,7 @@ func New(t testing.TB) *Lab {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give an sshd a namespace of its own")
 	}
-	dir, err := os.MkdirTemp("/tmp", "sshtest") // t.TempDir may be too long for a socket
+	dir, err := os.MkdirTemp("/tmp", "st") // paths of control sockets are long as they are
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,10 +67,8 @@ func New(t testing.TB) *Lab {
 		l.hangUp()
 		_ = os.RemoveAll(dir)
 	})
-	for _, d := range []string{"run", "config"} {
-		if err := os.Mkdir(l.path(d), 0o700); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.Mkdir(l.path("config"), 0o700); err != nil {
+		t.Fatal(err)
 	}
 	for _, key := range []string{"hostkey", "id"} {
 		if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", l.path(key)).CombinedOutput(); err != nil {
@@ -88,7 +87,7 @@ func (l *Lab) Command() []string { return []string{"ssh", "-F", l.path("ssh_conf
 // Environ is what a program needs to be the admin of this lab, and nobody else.
 func (l *Lab) Environ() map[string]string {
 	return map[string]string{
-		"VNETCTL_SSH": strings.Join(l.Command(), " "), "XDG_RUNTIME_DIR": l.path("run"), "XDG_CONFIG_HOME": l.path("config"),
+		"VNETCTL_SSH": strings.Join(l.Command(), " "), "XDG_RUNTIME_DIR": l.Dir, "XDG_CONFIG_HOME": l.path("config"),
 		"CTYS_GROUPS_PATH": "", "CTYS_MACRO_PATH": "", "HOME": l.Dir,
 	}
 }
@@ -124,7 +123,7 @@ func (l *Lab) Alias(address, port string, names ...string) {
 
 // hangUp ends the connections that wait for the next run.
 func (l *Lab) hangUp() {
-	sockets, _ := filepath.Glob(l.path("run/*/*"))
+	sockets, _ := filepath.Glob(l.path("vnetctl-ssh-*/*"))
 	var wait sync.WaitGroup
 	for _, s := range sockets {
 		wait.Go(func() { _ = exec.Command("ssh", "-F", "none", "-S", s, "-O", "exit", "x").Run() })
@@ -185,8 +184,10 @@ MaxSessions 100
 		if err := os.WriteFile(l.path("sshd-"+name), []byte(config), 0o600); err != nil {
 			l.t.Fatal(err)
 		}
-		if h.start(l.path("sshd-"+name), o.Setup) {
-			l.Alias("127.0.0.1", h.Port, name)
+		if h.start(l.path("sshd-"+name), o) {
+			if !o.Net {
+				l.Alias("127.0.0.1", h.Port, name)
+			}
 			return h
 		}
 	}
@@ -205,13 +206,17 @@ func freePort(t testing.TB) string {
 }
 
 // start starts sshd and tells whether it got its port.
-func (h *Host) start(config, setup string) bool {
+func (h *Host) start(config string, o Options) bool {
 	t := h.lab.t
 	t.Helper()
 	said := &output{}
-	cmd := exec.Command("/bin/sh", "-ec", "mount -t tmpfs tmpfs /run; mkdir -p /run/sshd; "+setup+"\nexec "+server+` -D -e -f "$1"`, "sshd", config)
-	cmd.Stderr = said
-	cmd.SysProcAttr = ownNamespace()
+	setup := "mount -t tmpfs -o mode=755 tmpfs /run; mkdir -p /run/sshd\n"
+	if o.Net {
+		setup += "mount -t sysfs sysfs /sys; ip link set lo up\n"
+	}
+	cmd := exec.Command("/bin/sh", "-ec", setup+o.Setup+"\nexec "+server+` -D -e -f "$1"`, "sshd", config)
+	cmd.Stderr, cmd.WaitDelay = said, time.Second
+	cmd.SysProcAttr = ownNamespace(o.Net)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -226,6 +231,7 @@ func (h *Host) start(config, setup string) bool {
 		<-ended
 	})
 	t.Cleanup(func() {
+		h.lab.hangUp() // sessions hold its standard error
 		h.end()
 		if t.Failed() {
 			t.Logf("sshd of %s said:\n%s", h.Name, said)

@@ -90,7 +90,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVarP(&o.daemon, "daemon", "d", false, "go into the background once the cable is plugged in")
 	f.StringVarP(&o.pidFile, "pidfile", "P", "", "write the process number to `FILE`, and remove it at the end")
 	f.BoolVarP(&o.syslog, "log", "l", false, "tell the system log when the cable is plugged in and when it ends")
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "print what was carried when the cable ends")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "say when the cable is plugged in, and at its end what it carried")
 	f.BoolVarP(&o.help, "help", "h", false, "print this")
 	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		switch name {

@@ -84,6 +84,9 @@ func (c *cable) run() (err error) {
 	}
 	defer remove()
 	c.note("plugged in: %s to %s", c.ends[0].name, c.ends[1].name)
+	if c.opt.verbose {
+		fmt.Fprintf(c.stderr, "vswitch plug: plugged in: %s to %s\n", c.ends[0].name, c.ends[1].name)
+	}
 	if err := c.caller.Release(true); err != nil {
 		return err
 	}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package main
+
+import "syscall"
+
+func linkProcessAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
