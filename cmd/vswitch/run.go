@@ -82,9 +82,11 @@ func serve(ctx context.Context, opt options, caller detach.Caller) (err error) {
 	if err := caller.Release(opt.config.file == ""); err != nil { // reload needs the present directory
 		return errors.Join(fmt.Errorf("go to the background: %w", err), door.ln.Close(), tcp.close(), ln.Close())
 	}
+	notify(log, "READY=1")
 	log.Info("switch is up", "dir", opt.dir, "pid", os.Getpid(), "version", version)
 	defer door.start(ctx, opt, stop)()
 	err = tcp.serveWith(ctx, func(ctx context.Context) error { return server.Serve(ctx, ln) })
+	notify(log, "STOPPING=1")
 	log.Info("switch stops")
 	return err
 }
