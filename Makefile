@@ -20,13 +20,18 @@ SHELL_SCRIPTS := .ci/run scripts/guest.d/init $(shell grep -lE '^\#!.*(bash|/sh)
 
 FUZZTIME ?= 3s
 
-.PHONY: all build run demo test check unit race e2e fuzz bench lint tools gen install clean help \
+.PHONY: all build remote run demo test check unit race e2e fuzz bench lint tools gen install clean help \
 	lint-gofmt lint-vet lint-darwin lint-golangci lint-shell
 
 all: build ## the static binaries, in bin/
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ $(PROGRAMS)
+
+remote: ## vnetctl and vswitch for other hosts, in bin/linux-ARCH, where vnetctl --push finds them
+	@for arch in amd64 arm64; do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/linux-$$arch/ ./cmd/vswitch ./cmd/vnetctl || exit 1; \
+	done
 
 run: build ## a switch in the foreground on the default directory
 	bin/vswitch
@@ -88,14 +93,8 @@ $(GOLANGCI_LINT):
 gen: ## generated files
 	$(GO) generate ./...
 
-install: build ## binaries, manual pages and completions, under $(DESTDIR)$(PREFIX); VDE_COMPAT=1: vde_switch too
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(patsubst ./cmd/%,bin/%,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
-	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
-	bin/vnetctl completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vnetctl
-	bin/vnetctl completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vnetctl
-	bin/vnetctl completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vnetctl.fish
+install: build ## all files of scripts/host-setup, under $(DESTDIR)$(PREFIX); VDE_COMPAT=1: vde_switch too
+	scripts/host-setup --destdir "$(DESTDIR)/" --prefix "$(PREFIX)"
 ifeq ($(VDE_COMPAT),1)
 	@p=$(DESTDIR)$(PREFIX)/bin/vde_switch; [ -L $$p ] || [ ! -e $$p ] || { echo "$$p is there and not ours: not replaced"; exit 1; }
 	ln -sfn vswitch $(DESTDIR)$(PREFIX)/bin/vde_switch
