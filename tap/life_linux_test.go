@@ -112,16 +112,18 @@ func TestNothingExceedsTheMTU(t *testing.T) {
 			sw := newSwitch(t)
 			a, b := tapHost(t, sw, ",mtu=9000"), to.open(t, sw, ",mtu=1000")
 			awaitUp(t, sw, 2)
+			j := newJudge(t)
 			m := talk{size: 5000} // in segments of 1,400 bytes
 			m.send(a)
-			m.receive(t, b, false)
+			m.receive(t, b, false, j)
 			u := talk{size: 5000, udp: true}
 			u.send(a)
 			id := sw.Ports()[1].Config.ID
 			waitFor(t, "UDP is dropped", func() bool { return port(t, sw, id).Drops[vswitch.DropMTU] == 1 })
 			m = talk{size: 500, udp: true}
 			m.send(a)
-			m.receive(t, b, false)
+			m.receive(t, b, false, j)
+			j.verdict(t)
 		})
 	}
 }

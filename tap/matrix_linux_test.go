@@ -22,7 +22,7 @@ import (
 
 // A message is sent in one super-frame, or in segments by who knows none, through
 // a switch, to each kind by each kind. What arrives is taken apart by gopacket
-// and by a checksum written for this test alone.
+// and by a checksum written for this test alone, and shown to tcpdump.
 
 // host is a station and how it speaks.
 type host struct {
@@ -38,11 +38,12 @@ var hostKinds = []struct {
 	{"tap", func(t *testing.T, sw *vswitch.Switch, keys string) host { return tapHost(t, sw, keys) }},
 	{"plain", func(t *testing.T, sw *vswitch.Switch, keys string) host { return tapHost(t, sw, ",offload=off"+keys) }},
 	{"stream", streamHost},
+	{"packet", packetHost},
 }
 
 func newSwitch(t *testing.T) *vswitch.Switch {
 	t.Helper()
-	sw, err := vswitch.New(vswitch.Options{Kinds: []link.Kind{Kind(), plug.Stream()}, Workers: 2})
+	sw, err := vswitch.New(vswitch.Options{Kinds: []link.Kind{Kind(), plug.Stream(), packetThere()}, Workers: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,20 +237,21 @@ func (m talk) send(h host) {
 }
 
 // receive takes frames until the message is there, and checks each.
-func (m talk) receive(t *testing.T, h host, tagged bool) {
+func (m talk) receive(t *testing.T, h host, tagged bool, j *judge) {
 	t.Helper()
 	var got []byte
 	for len(got) < m.size {
 		f := h.Recv()
-		partial := false
+		var header []byte
 		if h.header {
-			partial = f[0]&1 != 0
-			f = f[offload.HeaderLen:]
+			header, f = f[:offload.HeaderLen], f[offload.HeaderLen:]
 		}
+		partial := h.header && header[0]&1 != 0
 		at, data := m.check(t, f, partial, tagged)
 		if !m.udp && at != len(got) {
 			t.Fatalf("%v: bytes from %d on arrived where %d was to come", m, at, len(got))
 		}
+		j.add(t, f, header)
 		got = append(got, data...)
 	}
 	if !bytes.Equal(got, m.text()) {
@@ -314,6 +316,7 @@ func TestNothingIsCorrupted(t *testing.T) {
 		{"tag added", ",vlan=10", ",vlan=1,tagged=10", false, true},
 		{"tag removed", ",vlan=1,tagged=10", ",vlan=10", true, false},
 	} {
+		j := newJudge(t)
 		for _, from := range hostKinds {
 			for _, to := range hostKinds {
 				t.Run(fmt.Sprintf("%s/%s to %s", vlans.name, from.name, to.name), func(t *testing.T) {
@@ -324,13 +327,14 @@ func TestNothingIsCorrupted(t *testing.T) {
 						m := talk{v6: i&1 != 0, udp: i&2 != 0, tag: vlans.tag}
 						for _, m.size = range []int{1, 2, 3, 17, 100, 1000, 1399, 1400, 1401, 2800, 2801, 5003, 16000, 40001, 65000} {
 							m.send(a)
-							m.receive(t, b, vlans.tagged)
+							m.receive(t, b, vlans.tagged, j)
 						}
 					}
 					checkSums(t, sw)
 				})
 			}
 		}
+		j.verdict(t)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	vswitch "vnetkit/switch"
 	"vnetkit/switch/link/linktest"
 )
 
@@ -67,12 +68,15 @@ func TestSocketsThroughTheSwitch(t *testing.T) {
 		{"tap to tap", "", ""},
 		{"plain to plain", ",offload=off", ",offload=off"},
 		{"jumbo to plain", ",mtu=9000", ",offload=off"},
+		{"packet to plain", packetPeer, ",offload=off"},
+		{"tap to packet", "", packetPeer},
+		{"packet to packet", packetPeer, packetPeer},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sw := newSwitch(t)
 			a, b := linktest.NewNamespace(t), linktest.NewNamespace(t)
-			addPort(t, sw, "tap:t0,netns="+a.Path()+c.a)
-			addPort(t, sw, "tap:t0,netns="+b.Path()+c.b)
+			plugHost(t, sw, a, c.a)
+			plugHost(t, sw, b, c.b)
 			awaitUp(t, sw, 2)
 			stack(t, a, 1)
 			stack(t, b, 2)
@@ -106,6 +110,18 @@ func TestSocketsThroughTheSwitch(t *testing.T) {
 			checkSums(t, sw)
 		})
 	}
+}
+
+// packetPeer stands for a port of kind packet among the keys of TAPs.
+const packetPeer = "packet"
+
+func plugHost(t *testing.T, sw *vswitch.Switch, ns *linktest.Namespace, keys string) {
+	t.Helper()
+	if keys == packetPeer {
+		packetPort(t, sw, ns, "")
+		return
+	}
+	addPort(t, sw, "tap:t0,netns="+ns.Path()+keys)
 }
 
 func tail(b []byte) []byte { return b[max(len(b)-2000, 0):] }

@@ -175,7 +175,7 @@ func (w deviceWire) Poll(buf []byte) (n int, ok bool, err error) {
 }
 
 // recv receives a frame. The kernel keeps the outer tag apart: it is put back,
-// and then the header's checksum start is that of the frame without it.
+// and the header's checksum start is made that of the frame with it.
 func (w deviceWire) recv(fd int, buf []byte) (int, error) {
 	oob := make([]byte, 128)
 	n, oobn, flags, _, err := unix.Recvmsg(fd, buf, oob, unix.MSG_DONTWAIT)
@@ -204,6 +204,9 @@ func (w deviceWire) recv(fd int, buf []byte) (int, error) {
 			binary.BigEndian.PutUint16(buf[at:], typ)
 			binary.BigEndian.PutUint16(buf[at+2:], binary.NativeEndian.Uint16(m.Data[16:]))
 			n += 4
+			if start := buf[6:8]; w.header > 0 && buf[0]&1 != 0 {
+				binary.NativeEndian.PutUint16(start, binary.NativeEndian.Uint16(start)+4)
+			}
 		}
 	}
 	return n, nil
