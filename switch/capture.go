@@ -171,6 +171,7 @@ func (p *Port) note(b *frame.Batch, refs []frame.Ref, dir Direction, reason Drop
 	if taps == nil || len(refs) == 0 {
 		return
 	}
+	b.Bring(refs)
 	now := time.Now()
 	for _, c := range *taps {
 		if c.opt.InOnly && dir == DirOut {

@@ -201,8 +201,9 @@ func (w *worker) gatherFitting(to *view, b *frame.Batch, t *train, e frame.Edit)
 	for _, r := range t.refs {
 		if !fit(b, &r, to.mtu) {
 			to.port.drops[DropMTU].Add(1)
-			r.Edit |= e
-			to.port.note(b, []frame.Ref{r}, DirOut, DropMTU)
+			w.one[0] = r
+			w.one[0].Edit |= e
+			to.port.note(b, w.one[:], DirOut, DropMTU)
 			continue
 		}
 		w.one[0] = r
@@ -215,7 +216,7 @@ func (w *worker) gatherFitting(to *view, b *frame.Batch, t *train, e frame.Edit)
 func (w *worker) send(b *frame.Batch) {
 	for i, o := range w.dirty {
 		w.dirty[i] = nil
-		w.tx = frame.Batch{Buf: b.Buf, Refs: o.refs, Offloads: b.Offloads, Prefixed: b.Prefixed}
+		w.tx = frame.Batch{Buf: b.Buf, Refs: o.refs, Offloads: b.Offloads, Prefixed: b.Prefixed, Lender: b.Lender, Rests: b.Rests}
 		if bad := o.to.badOut; bad != nil && bad.push(w, &w.tx) {
 			// it is sent when it has arrived
 		} else if p := o.to.port; !p.transmit(&w.tx, o.bytes) {

@@ -148,6 +148,7 @@ func reason(f impair.Fate) DropReason {
 // returns false if nobody would let them out. What travels on a cable are frames
 // that need no more work: super-frames are cut before.
 func (l *line) push(w *worker, b *frame.Batch) bool {
+	b.Bring(b.Refs)
 	if len(b.Offloads) == 0 {
 		return l.pushReady(w, b)
 	}

@@ -69,6 +69,7 @@ func (x *inbox) take() []heard {
 // trap takes the BPDUs of a train to the spanning tree, and returns how many
 // there was no room for.
 func (w *worker) trap(p *Port, b *frame.Batch, t *train, c class) (lost int) {
+	b.Bring(t.refs)
 	for _, r := range t.refs {
 		if !w.sw.span.inbox.put(p, c.vid, c.tag == tagVLAN, b.Frame(r)) {
 			lost++

@@ -18,6 +18,7 @@ func (p *Port) setLink(l link.Link) {
 	t.mu.Lock()
 	t.qmu.Lock()
 	t.link = l
+	_, t.borrows = l.(link.Borrower)
 	t.takes.Store(0)
 	if o, ok := l.(link.Offloader); ok {
 		t.takes.Store(uint32(o.Takes()))

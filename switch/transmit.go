@@ -21,11 +21,12 @@ var defaultRing = ring.Limits{Frames: 65536, Bytes: 4 << 20}
 
 // egress is the sending half of a Port. Any worker may send.
 type egress struct {
-	mu    sync.Mutex  // held while writing, which never waits; who sends only tries it
-	link  link.Link   // guarded by mu; nil: there is none
-	batch frame.Batch // guarded by mu: what drain writes
-	watch writeWatch  // guarded by mu
-	full  atomic.Bool // the link waits to be writable; changed under mu
+	mu      sync.Mutex  // held while writing, which never waits; who sends only tries it
+	link    link.Link   // guarded by mu; nil: there is none
+	batch   frame.Batch // guarded by mu: what drain writes
+	watch   writeWatch  // guarded by mu
+	borrows bool        // guarded by mu: the link takes lent frames
+	full    atomic.Bool // the link waits to be writable; changed under mu
 
 	takes atomic.Uint32 // the link's OffloadSet; changed under mu and qmu
 
@@ -136,6 +137,9 @@ func (p *Port) drainLocked() {
 // their length in all, or 0 if the caller does not know. Called with tx.mu held.
 func (p *Port) write(b *frame.Batch, bytes uint64) int {
 	t := &p.tx
+	if !t.borrows {
+		b.Bring(b.Refs)
+	}
 	n, err := t.link.WriteBatch(b)
 	if b.Merged|b.Refused != 0 {
 		p.merged.Add(uint64(b.Merged))
@@ -187,6 +191,7 @@ func (p *Port) endLink(err error) {
 // not fit. They are ready for a link that takes a set.
 func (p *Port) queue(b *frame.Batch, n int, takes frame.OffloadSet) {
 	t := &p.tx
+	b.Bring(b.Refs[n:])
 	rest := frame.Batch{Buf: b.Buf, Refs: b.Refs[n:], Offloads: b.Offloads}
 	t.qmu.Lock()
 	if t.takes.Load() != uint32(takes) { // there is another link by now

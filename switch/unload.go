@@ -52,6 +52,7 @@ func taken(b *frame.Batch, r frame.Ref, takes frame.OffloadSet) bool {
 func (p *Port) transmitUnloaded(b *frame.Batch, takes frame.OffloadSet) (ok bool) {
 	u := unloaders.Get().(*unloader)
 	defer unloaders.Put(u)
+	b.Bring(b.Refs)
 	ok = true
 	for rest := b.Refs; len(rest) > 0; {
 		whole := taken(b, rest[0], takes)

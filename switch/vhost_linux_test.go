@@ -83,7 +83,7 @@ func unicastFrame(from, to, n int) []byte {
 
 func BenchmarkVhost(b *testing.B) {
 	for _, ring := range []string{"split", "packed"} {
-		for _, size := range []int{64, 512, 1514} {
+		for _, size := range []int{64, 512, 1514, 9014} {
 			b.Run(fmt.Sprintf("%s/%d", ring, size), func(b *testing.B) { benchVhost(b, ring == "packed", size) })
 		}
 	}
@@ -91,7 +91,7 @@ func BenchmarkVhost(b *testing.B) {
 
 // benchVhost sends frames from one guest to another as fast as they are taken.
 func benchVhost(b *testing.B, packed bool, size int) {
-	_, guests := vhostDoor(b, 2, frontend.Options{Packed: packed})
+	_, guests := vhostDoor(b, 2, frontend.Options{Packed: packed, BufSize: max(2048, size+64)})
 	introduce(b, guests)
 	from, to := guests[0].TX[0], guests[1].RX[0]
 	from.Prepare(unicastFrame(0, 1, size))

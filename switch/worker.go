@@ -171,13 +171,16 @@ func (w *worker) receive(pl *plug) {
 		return // held: release goes on
 	}
 	w.batch.Reset()
-	w.batch.Buf = w.buf
+	w.batch.Buf, w.batch.Lend = w.buf, true
 	err := pl.link.ReadBatch(&w.batch)
 	if w.batch.Changed {
 		pl.port.retake(pl.link)
 	}
 	if len(w.batch.Refs)+w.batch.Runts+w.batch.Giants+w.batch.Bad > 0 {
 		w.forward(pl.port, &w.batch)
+	}
+	if w.batch.Lender != nil {
+		w.batch.Lender.Return()
 	}
 	if err != nil {
 		w.behind = w.behind[:0]

@@ -34,6 +34,13 @@ type Batch struct {
 	// package offload has checked.
 	Offloads []Offload
 
+	// Lend, set by the reader, lets the Link lend frames. If it has, Lender is not
+	// nil and is told to Return them when the Batch is done with; Rests are their
+	// missing pieces, those of one frame behind each other.
+	Lend   bool
+	Lender Lender
+	Rests  []Rest
+
 	// Runts counts frames that were too short to have a header, Giants those
 	// that were longer than MaxLen, and Bad those whose offload header was
 	// wrong, that the Link skipped while it read this Batch.
@@ -50,15 +57,18 @@ type Batch struct {
 type Ref struct {
 	Off, Len uint32
 	Edit     Edit
+	Rest     uint32 // number, from 1, of the first of the Batch's Rests that is its own; 0: it is whole
 }
 
-// Frame is the view of r's bytes, as they came in.
+// Frame is the view of r's bytes, as they came in; of a lent frame, of the place
+// where they belong.
 func (b *Batch) Frame(r Ref) Frame { return Frame(b.Buf[r.Off : r.Off+r.Len : r.Off+r.Len]) }
 
 // Reset empties b for the next read.
 func (b *Batch) Reset() {
 	b.Refs = b.Refs[:0]
 	b.Offloads = b.Offloads[:0]
+	b.Lend, b.Lender, b.Rests = false, nil, b.Rests[:0]
 	b.Prefixed, b.More, b.Changed = false, false, false
 	b.Runts, b.Giants, b.Bad, b.Merged, b.Refused, b.RefusedBytes = 0, 0, 0, 0, 0, 0
 }

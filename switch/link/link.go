@@ -57,6 +57,10 @@ type Link interface {
 // MinBuf is the least room that ReadBatch may count on in b.Buf.
 const MinBuf = 2 * (frame.MaxLen + frame.PrefixLen)
 
+// Borrower is implemented by Links that take lent frames, see frame.Batch. The
+// others are only given whole ones.
+type Borrower interface{ Borrows() }
+
 // Peer says who is on the other end of a Link, as far as the kernel vouches
 // for it.
 type Peer struct {

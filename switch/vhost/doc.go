@@ -26,6 +26,15 @@
 // ReadBatch finds nothing does it ask to be told, and looks once more. The guest
 // is called at most once for each batch and ring.
 //
+// # One copy
+//
+// A long frame is lent (lend_linux.go): ReadBatch copies its headers, and whoever
+// writes it to another guest copies the rest from one guest's memory to the
+// other's. ReadBatch then leaves with its lock held, and Return ends that when the
+// frame has been everywhere. Only then does the sender get its buffers back. Those
+// who cannot borrow, rings that overflow and captures have the rest brought into
+// the batch first.
+//
 // # What is believed
 //
 // Nothing. Everything here comes from programs that may be broken or hostile:
@@ -36,8 +45,10 @@
 //   - A descriptor is copied out of the guest's memory once, then checked, and
 //     only the copy is used. Numbers of descriptors, addresses, lengths, directions
 //     and the length of chains are checked. What is wrong ends the Link.
-//   - Frames are copied into memory of the switch's before anyone looks at them.
-//     What the guest does to its own copy after that changes nothing.
+//   - Frames, or the beginning of long ones with all their headers, are copied into
+//     memory of the switch's before anyone looks at them, and that copy is
+//     delivered. What the guest does to its own after that changes nothing but
+//     payload.
 //   - The file behind the memory can be cut at any time, which makes reading it a
 //     fault. Workers are told to make faults panics, and a Link that finds one in
 //     its own guest's memory turns it into an error that ends that Link.

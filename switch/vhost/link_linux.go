@@ -44,8 +44,11 @@ type Link struct {
 	turn int // which ring is looked at first
 
 	// Owned by the writer.
-	took   []taken
-	parcel parcel
+	took    []taken
+	parcel  parcel
+	wrote   int      // frames of the present batch
+	filling *ring    // where the present frame goes
+	began   position // where in filling it begins
 
 	notices atomic.Pointer[[]byte] // a frame to be sent in the guest's name
 	end     atomic.Pointer[error]  // why the session is over; nil: it is not
@@ -56,6 +59,8 @@ var (
 	_ link.Peered    = (*Link)(nil)
 	_ link.Gated     = (*Link)(nil)
 	_ link.Offloader = (*Link)(nil)
+	_ link.Borrower  = (*Link)(nil)
+	_ frame.Lender   = (*Link)(nil)
 )
 
 // newLink serves the front end on conn, which is the Link's from then on.
@@ -161,19 +166,38 @@ func (l *Link) hasLeft() bool {
 // what debug.SetPanicOnFault(true) returned.
 func (l *Link) guard(before bool, err *error) {
 	debug.SetPanicOnFault(before)
-	f := recover()
-	if f == nil {
-		return
+	switch at, fault := l.faulted(recover()); {
+	case fault == nil:
+	case l.contains(at):
+		*err = l.cut(fault)
+	default:
+		panic(fault)
 	}
-	fault, ok := f.(interface {
+}
+
+// faulted is the address and the error in what recover has returned, if that is a
+// fault. Any other panic goes on.
+func (l *Link) faulted(r any) (at uintptr, fault error) {
+	switch f := r.(type) {
+	case nil:
+		return 0, nil
+	case interface {
 		error
 		Addr() uintptr
-	})
-	if !ok || !l.mem.contains(fault.Addr()) && !l.log.contains(fault.Addr()) {
-		panic(f)
+	}:
+		return f.Addr(), f
 	}
-	*err = fmt.Errorf("the guest's memory is gone (its file was cut, or there is no memory left for it): %w", fault)
-	l.finish(*err)
+	panic(r)
+}
+
+// contains tells whether an address is in memory that the front end shares.
+func (l *Link) contains(addr uintptr) bool { return l.mem.contains(addr) || l.log.contains(addr) }
+
+// cut ends the Link because of a fault in its memory.
+func (l *Link) cut(fault error) error {
+	err := fmt.Errorf("the guest's memory is gone (its file was cut, or there is no memory left for it): %w", fault)
+	l.finish(err)
+	return err
 }
 
 // ended is why the Link is of no more use, or nil.

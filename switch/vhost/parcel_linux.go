@@ -27,6 +27,7 @@ type parcel struct {
 	head   []byte               // in stage
 	body   []byte
 	more   [][]byte // behind body
+	pieces [][]byte // room for more
 	size   uint32   // of everything
 	long   bool     // the virtio header says how many buffers there are
 	merger offload.Merger
@@ -36,7 +37,8 @@ type parcel struct {
 // it, and returns how many that are.
 func (p *parcel) pack(l *Link, b *frame.Batch, refs []frame.Ref) int {
 	p.long = l.headLen == longHead
-	if len(refs) > 1 && l.Takes()&canMerge == canMerge && p.merger.Start(b, refs[0]) {
+	// What is lent was sent by a guest, which makes super-frames itself if it can.
+	if len(refs) > 1 && b.Lender == nil && l.Takes()&canMerge == canMerge && p.merger.Start(b, refs[0]) {
 		n := 1
 		for n < len(refs) && p.merger.Add(b, refs[n]) {
 			n++
@@ -47,14 +49,21 @@ func (p *parcel) pack(l *Link, b *frame.Batch, refs []frame.Ref) int {
 		}
 	}
 	ref := refs[0]
-	f, e := b.Frame(ref), ref.Edit
+	f, e := b.Own(ref), ref.Edit
 	clear(p.stage[:longHead])
 	if o := b.Offload(ref); o != nil && l.features&featTakesCsum != 0 {
 		offload.Put(p.stage[:], *o, e.Len(0))
 	}
 	head, skip := e.Head(p.stage[:l.headLen], f)
 	p.head, p.body, p.more = head, f[skip:], nil
-	p.size = l.headLen + uint32(max(e.Len(len(f)), frame.MinLen))
+	if ref.Rest != 0 {
+		p.pieces = p.pieces[:0]
+		for _, r := range b.RestOf(ref) {
+			p.pieces = append(p.pieces, r.Bytes)
+		}
+		p.more = p.pieces
+	}
+	p.size = l.headLen + uint32(max(e.Len(int(ref.Len)), frame.MinLen))
 	return 1
 }
 

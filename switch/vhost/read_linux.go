@@ -10,10 +10,24 @@ import (
 )
 
 // ReadBatch implements link.Link. It takes what the guest has put into its
-// transmit rings, each of them at most once around.
-func (l *Link) ReadBatch(b *frame.Batch) (err error) {
+// transmit rings, each of them at most once around. If it lends some of it, Return
+// is the end of it.
+func (l *Link) ReadBatch(b *frame.Batch) error {
 	l.rmu.Lock()
-	defer l.rmu.Unlock()
+	err := l.read(b)
+	if len(b.Rests) > 0 {
+		b.Lender = l
+		return err
+	}
+	if e := l.publishSent(); err == nil {
+		err = e
+	}
+	l.rmu.Unlock()
+	return err
+}
+
+// read is ReadBatch without telling the guest what was taken.
+func (l *Link) read(b *frame.Batch) (err error) {
 	defer l.guard(debug.SetPanicOnFault(true), &err)
 	ended := l.ended() // whatever came before that is read first
 	in := inlet{b: b, head: l.headLen, leaves: l.leaves}
@@ -64,7 +78,7 @@ func (in *inlet) notice(from *atomic.Pointer[[]byte]) {
 	}
 	f := *from.Swap(nil)
 	copy(in.b.Buf, f)
-	in.add(uint32(len(f)), 0)
+	in.add(uint32(len(f)), 0, len(in.b.Rests))
 }
 
 // take takes chains from r until it is empty, has gone around, or there is no
@@ -99,9 +113,6 @@ func (in *inlet) take(m *memory, r *ring) (err error) {
 		}
 		r.use(id, r.descs, 0)
 	}
-	if r.publish() && r.call >= 0 {
-		signal(r.call)
-	}
 	return nil
 }
 
@@ -132,14 +143,21 @@ func (in *inlet) put(r *ring) (fits bool, err error) {
 		return false, nil
 	}
 	var head [longHead]byte
-	skip, to := in.head, in.b.Buf[in.off:in.off]
+	skip, got, first := in.head, uint32(0), len(in.b.Rests)
+	own := in.own(uint32(n))
 	for _, s := range r.segs {
 		k := min(skip, s.n)
 		copy(head[in.head-skip:], unsafe.Slice((*byte)(s.p), k))
 		skip -= k
-		to = append(to, unsafe.Slice((*byte)(unsafe.Add(s.p, k)), s.n-k)...)
+		p, left := unsafe.Add(s.p, k), s.n-k
+		k = min(left, own-min(own, got))
+		copy(in.b.Buf[in.off+int(got):], unsafe.Slice((*byte)(p), k))
+		if left > k {
+			in.lend(unsafe.Add(p, k), left-k, got+k)
+		}
+		got += left
 	}
-	in.addWith(head[:], uint32(n))
+	in.addWith(head[:], uint32(n), first)
 	return true, nil
 }
 
@@ -153,38 +171,61 @@ func (in *inlet) putOne(r *ring, p unsafe.Pointer, n uint32) (fits bool, err err
 	case in.off+int(n) > len(in.b.Buf):
 		return false, nil
 	}
-	copy(in.b.Buf[in.off:], unsafe.Slice((*byte)(unsafe.Add(p, in.head)), n))
+	own, first := in.own(n), len(in.b.Rests)
+	copy(in.b.Buf[in.off:], unsafe.Slice((*byte)(unsafe.Add(p, in.head)), own))
+	if own < n {
+		in.lend(unsafe.Add(p, in.head+own), n-own, own)
+	}
 	if what := *(*uint16)(p); what == 0 { // nothing is left to be done
-		in.add(n, 0)
+		in.add(n, 0, first)
 		return true, nil
 	}
 	head := *(*[shortHead]byte)(p)
-	in.addWith((&head)[:], n)
+	in.addWith((&head)[:], n, first)
 	return true, nil
 }
 
+// own is how many of a frame's n bytes are copied now.
+func (in *inlet) own(n uint32) uint32 {
+	if in.b.Lend && n >= lendFrom {
+		return ownHead
+	}
+	return n
+}
+
 // addWith is add for a frame with this header.
-func (in *inlet) addWith(head []byte, n uint32) {
-	o, err := offload.Parse(head[:offload.HeaderLen], in.b.Buf[in.off:in.off+int(n)])
+func (in *inlet) addWith(head []byte, n uint32, first int) {
+	f := in.b.Buf[in.off : in.off+int(n)]
+	o, err := offload.Parse(head[:offload.HeaderLen], f)
+	if len(in.b.Rests) > first && (err != nil || head[1] != 0 && o.GSO == frame.GSONone || o.HeadLen > ownHead || o.CsumStart > ownHead-64 || o.CsumOffset > 32) {
+		in.keep(first) // it looked at what was not there
+		o, err = offload.Parse(head[:offload.HeaderLen], f)
+	}
 	if err != nil || o.Needs()&^in.leaves != 0 {
 		in.b.Bad++
+		in.b.Rests = in.b.Rests[:first]
 		return
 	}
 	if o == (frame.Offload{}) {
-		in.add(n, 0)
+		in.add(n, 0, first)
 		return
 	}
 	i, ok := in.b.AddOffload(o)
 	if !ok {
 		in.b.Bad++ // cannot be: a buffer has no room for so many
+		in.b.Rests = in.b.Rests[:first]
 		return
 	}
-	in.add(n, frame.Edit(0).WithOffload(i))
+	in.add(n, frame.Edit(0).WithOffload(i), first)
 }
 
 // add makes the n bytes at off a frame. The next one begins in another line of
-// the processor's cache.
-func (in *inlet) add(n uint32, e frame.Edit) {
-	in.b.Refs = append(in.b.Refs, frame.Ref{Off: uint32(in.off), Len: n, Edit: e})
+// the processor's cache. It is lent if there are Rests from number first on.
+func (in *inlet) add(n uint32, e frame.Edit, first int) {
+	ref := frame.Ref{Off: uint32(in.off), Len: n, Edit: e}
+	if len(in.b.Rests) > first {
+		ref.Rest = uint32(first + 1)
+	}
+	in.b.Refs = append(in.b.Refs, ref)
 	in.off = (in.off + int(n) + 63) &^ 63
 }

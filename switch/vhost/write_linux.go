@@ -1,6 +1,7 @@
 package vhost
 
 import (
+	"errors"
 	"runtime/debug"
 
 	"vnetkit/switch/frame"
@@ -19,7 +20,6 @@ type taken struct {
 func (l *Link) WriteBatch(b *frame.Batch) (n int, err error) {
 	l.wmu.Lock()
 	defer l.wmu.Unlock()
-	defer l.guard(debug.SetPanicOnFault(true), &err)
 	if err := l.ended(); err != nil {
 		return 0, err
 	}
@@ -29,13 +29,45 @@ func (l *Link) WriteBatch(b *frame.Batch) (n int, err error) {
 		}
 		return len(b.Refs), nil
 	}
-	n, err = l.fill(b)
+	l.wrote = 0
+	for {
+		err = l.write(b)
+		if err != errLender { //nolint:errorlint // it is never wrapped
+			return l.wrote, err
+		}
+		b.Bring(b.Refs[l.wrote:]) // which finds out what is wrong there
+	}
+}
+
+// errLender says that memory is gone which another guest has lent.
+var errLender = errors.New("lent memory is gone")
+
+// write goes on with b from frame l.wrote on.
+func (l *Link) write(b *frame.Batch) (err error) {
+	defer l.guardWrite(debug.SetPanicOnFault(true), b, &err)
+	err = l.fill(b)
 	for _, r := range l.receives {
 		if r.publish() && r.call >= 0 {
 			signal(r.call)
 		}
 	}
-	return n, err
+	return err
+}
+
+// guardWrite is guard where another guest's memory is read. What this guest has
+// taken of the present frame is as if it had not been.
+func (l *Link) guardWrite(before bool, b *frame.Batch, err *error) {
+	debug.SetPanicOnFault(before)
+	switch at, fault := l.faulted(recover()); {
+	case fault == nil:
+	case l.contains(at):
+		*err = l.cut(fault)
+	case b.Lender != nil && b.Lender.Lent(at):
+		l.filling.at = l.began
+		*err = errLender
+	default:
+		panic(fault)
+	}
 }
 
 // refuse counts a frame that the guest cannot be given.
@@ -45,17 +77,18 @@ func refuse(b *frame.Batch, r frame.Ref) {
 }
 
 // fill puts frames into the guest's receive rings until one is full.
-func (l *Link) fill(b *frame.Batch) (int, error) {
+func (l *Link) fill(b *frame.Batch) error {
 	r := l.receives[0]
-	for i := 0; i < len(b.Refs); {
+	for l.wrote < len(b.Refs) {
+		i := l.wrote
 		ref := b.Refs[i]
 		if o := b.Offload(ref); o != nil && o.Needs()&^l.Takes() != 0 {
 			refuse(b, ref) // it was made for the driver before
-			i++
+			l.wrote++
 			continue
 		}
 		if len(l.receives) > 1 {
-			r = l.receives[offload.Flow(b.Frame(ref))%uint32(len(l.receives))]
+			r = l.receives[offload.Flow(b.Own(ref))%uint32(len(l.receives))]
 		}
 		n := l.parcel.pack(l, b, b.Refs[i:])
 		fate, err := l.place(r)
@@ -66,9 +99,9 @@ func (l *Link) fill(b *frame.Batch) (int, error) {
 		}
 		switch {
 		case err != nil:
-			return i, err
+			return err
 		case fate == noRoom:
-			return i, link.ErrFull
+			return link.ErrFull
 		case fate == tooLarge:
 			for _, ref := range b.Refs[i : i+n] {
 				refuse(b, ref)
@@ -76,9 +109,9 @@ func (l *Link) fill(b *frame.Batch) (int, error) {
 		default:
 			b.Merged += n - 1
 		}
-		i += n
+		l.wrote += n
 	}
-	return len(b.Refs), nil
+	return nil
 }
 
 // awaitRoom has room rung when the guest makes more buffers available in r, or
@@ -105,6 +138,7 @@ const (
 func (l *Link) place(r *ring) (fate, error) {
 	want := l.parcel.size
 	at := r.at
+	l.filling, l.began = r, at
 	r.segs, l.took = r.segs[:0], l.took[:0]
 	have := uint64(0)
 	for have < uint64(want) {

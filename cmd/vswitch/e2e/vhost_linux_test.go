@@ -41,6 +41,16 @@ func TestVhostUser(t *testing.T) {
 	if !strings.Contains(out, "receiver") {
 		t.Fatalf("iperf3:\n%s", out)
 	}
+	// Between a guest that leaves segmentation to others and one that has never
+	// heard of it, both ways.
+	for _, way := range []string{"", " -R"} {
+		if out := a.sh("iperf3 -c " + c.ip + " -t 1" + way); !strings.Contains(out, "receiver") {
+			t.Fatalf("iperf3%s:\n%s", way, out)
+		}
+	}
+	if p := v.portOf(a); p.Offload == nil || p.Offload.Merged == 0 {
+		t.Errorf("nothing was merged for %s: %+v", a.name, p.Offload)
+	}
 	t.Logf("%s features %s", out, a.sh("cat /sys/bus/virtio/devices/virtio0/features"))
 
 	// The driver goes and comes: rings stop, and start anew.
