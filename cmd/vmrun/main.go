@@ -1,12 +1,15 @@
-// Command vmrun starts QEMU plugged into a switch.
+// Command vmrun starts QEMU with any network that QEMU can have.
 //
-// Theory of operation: vmrun looks whether the switch answers, works out the
-// arguments that plug a network card into it (args.go, a pure function), and
-// then becomes QEMU by exec: no process stays behind, signals and the exit
-// status are QEMU's own. With --print it shows the command line instead.
+// Theory of operation: each --net is a network card (package netdev). vmrun finds
+// out what it needs of the host, asks QEMU what it can do (package qemu), and
+// works out the command line by a pure function (args.go).
 //
-// This is the first of the ways to give a VM a network; more come later, and
-// the help names only what works.
+// Behind "--" stand QEMU's own arguments; with nothing but those vmrun becomes
+// QEMU by exec: no process stays behind, signals and the exit status are QEMU's
+// own. With a disk or a kernel the whole VM is vmrun's: a keeper, a process of
+// its own, starts QEMU, waits for its end and clears up (keeper_linux.go), and
+// the verbs list, info, ip, ssh, console, stop, kill, link and rm find it by its
+// name (state.go). With --print the command line is shown and nothing started.
 package main
 
 import (
@@ -16,14 +19,14 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"vnetkit/cmd/vmrun/netdev"
+	"vnetkit/cmd/vmrun/qemu"
 	"vnetkit/mgmt/api"
-	"vnetkit/mgmt/client"
 )
 
 // Set by the linker: -ldflags "-X main.version=... -X main.commit=...".
@@ -33,29 +36,42 @@ var (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], env{stdout: os.Stdout, stderr: os.Stderr, lookPath: exec.LookPath, exec: syscall.Exec, environ: os.Environ()}))
+	os.Exit(run(os.Args[1:], env{
+		stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(),
+		lookPath: exec.LookPath, exec: syscall.Exec, probe: qemu.Probe, kvm: kvmWorks, free: portIsFree,
+	}))
 }
 
 // env is what run needs of the system.
 type env struct {
 	stdout, stderr io.Writer
+	environ        []string
 	lookPath       func(string) (string, error)
 	exec           func(path string, argv, environ []string) error // does not return when it works
-	environ        []string
+	probe          func(ctx context.Context, program, cache string) (netdev.Caps, error)
+	kvm            func(ctx context.Context, program string) error
+	free           func(port int) bool
 }
 
-const help = `Start QEMU with one network card that is plugged into a switch.
+const help = `Start a VM with any network that QEMU can have.
 
-What follows -- is QEMU's: its arguments, or a QEMU program and its arguments.
-vmrun adds a -netdev stream and a virtio-net-pci card, and -name if --name is
-given, and becomes QEMU.
+With a DISK or --kernel the VM is vmrun's: it runs in the background, has a name,
+a console and, where its network has one, an SSH port. Without them vmrun adds a
+network to the QEMU whose arguments stand behind --, and becomes that QEMU.
 
-The card's address is made from the VM's name, so that it stays the same each
-time: 52:54:00 and three bytes of the name's SHA-256. The name is --name, or
-what QEMU's own -name says, or else all of QEMU's arguments.
+A card's address is made from the VM's name, so that it stays the same each time:
+52:54:00 and three bytes of the name's SHA-256. The name is --name, or that of
+DISK, or what QEMU's own -name says, or else all of QEMU's arguments.
 
-Exit codes: QEMU's own once it runs; before that 1 failed, 2 usage, 3 not
-permitted, 4 no switch answers.`
+--net MODE[,key=value]... is a card; without it there is one on the user's
+switch. All modes have the keys mac= model= mtu= boot= queues= rxqueue= txqueue=
+and device=PROPERTY=VALUE. A comma inside a value is written twice. The modes:
+
+`
+
+const helpEnd = `
+Exit codes: QEMU's own once vmrun is QEMU; before that, and for VMs of vmrun's,
+1 failed, 2 usage, 3 not permitted, 4 no switch answers.`
 
 // run is the program; it returns the exit code.
 func run(args []string, e env) int {
@@ -66,32 +82,50 @@ func run(args []string, e env) int {
 	return report(e.stderr, cmd.ExecuteContext(context.Background()))
 }
 
+func modeHelp() string {
+	var b strings.Builder
+	names, what := netdev.Modes()
+	for i, name := range names {
+		fmt.Fprintf(&b, "  %-11s %s\n", name, what[i])
+	}
+	return b.String()
+}
+
 // command is the command line: what is asked for, and its help.
 func command(e env) *cobra.Command {
-	var where string
-	var vm machine
-	var print bool
+	var o order
 	cmd := &cobra.Command{
-		Use:   "vmrun [-s DIR|NAME] [--name VM] [--mac MAC] [--print] -- [QEMU-PROGRAM] QEMU-ARGUMENTS...",
-		Short: "Start QEMU plugged into a switch",
-		Long:  help,
-		Example: `  vmrun --name vm1 -- -m 1G -enable-kvm -drive file=vm1.qcow2,if=virtio
-  vmrun -s lab --name vm2 -- qemu-system-aarch64 -M virt -cpu max -kernel Image
-  vmrun --name vm1 --print -- -m 1G`,
+		Use:   "vmrun [--name VM] [--net MODE[,key=value]...]... [flags] [DISK] [-- [QEMU-PROGRAM] QEMU-ARGUMENTS...]",
+		Short: "Start a VM with any network that QEMU can have",
+		Long:  help + modeHelp() + helpEnd,
+		Example: `  vmrun disk.qcow2
+  vmrun --name web --net switch=lab --net user -m 1G --cpus 2 disk.qcow2
+  vmrun --net bridge=br0 --print disk.qcow2
+  vmrun -s lab --name vm2 -- qemu-system-aarch64 -M virt -cpu max -kernel Image`,
 		Version:           version,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		RunE: func(cmd *cobra.Command, qemu []string) error {
-			vm.QEMU = qemu
-			return start(cmd.Context(), where, vm, print, e)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if n := cmd.ArgsLenAtDash(); n >= 0 {
+				args, o.vm.QEMU = args[:n], args[n:]
+			}
+			if len(args) > 0 {
+				o.vm.Disk = args[0]
+			}
+			return o.start(cmd.Context(), e)
 		},
 		Args: func(cmd *cobra.Command, args []string) error {
-			switch n := cmd.ArgsLenAtDash(); {
-			case n > 0 || n < 0 && len(args) > 0:
-				return &usageError{fmt.Sprintf("%q stands before --", args[0]), "put what is QEMU's behind --, for example: vmrun --name vm1 -- -m 1G -drive file=vm1.qcow2,if=virtio"}
-			case n < 0:
-				return &usageError{"nothing to start: there is no -- with QEMU's arguments", "vmrun --name vm1 -- -m 1G -drive file=vm1.qcow2,if=virtio; vmrun --help says more"}
+			n := cmd.ArgsLenAtDash()
+			before := args[:max(n, 0)]
+			if n < 0 {
+				before = args
+			}
+			switch {
+			case len(before) > 1:
+				return &usageError{fmt.Sprintf("%q: one disk at most stands before --", before[1]), "put what is QEMU's behind --, for example: vmrun --name vm1 -- -m 1G -drive file=vm1.qcow2,if=virtio"}
+			case n < 0 && len(before) == 0 && o.vm.Kernel == "":
+				return &usageError{"nothing to start: there is no disk, no --kernel, and no -- with QEMU's arguments", "vmrun disk.qcow2, or vmrun --name vm1 -- -m 1G -drive file=vm1.qcow2,if=virtio; vmrun --help says more"}
 			}
 			return nil
 		},
@@ -100,66 +134,26 @@ func command(e env) *cobra.Command {
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return &usageError{err.Error(), "put QEMU's own arguments behind --; vmrun --help lists vmrun's"}
 	})
-	cmd.Flags().SortFlags = false
-	cmd.Flags().StringVarP(&where, "switch", "s", "", "directory or name of the switch (default \""+api.DefaultName+"\")")
-	cmd.Flags().StringVar(&vm.Name, "name", "", "the VM's name")
-	cmd.Flags().StringVar(&vm.MAC, "mac", "", "the card's address instead of one made from the name")
-	cmd.Flags().BoolVar(&print, "print", false, "print the command line and start nothing")
+	o.flags(cmd)
+	cmd.AddCommand(verbs(e)...)
 	return cmd
 }
 
-func start(ctx context.Context, where string, vm machine, print bool, e env) error {
-	dir, err := api.FindDir(where)
-	if err != nil {
-		return err
-	}
-	vm.Socket = filepath.Join(dir, api.StreamName)
-	argv, err := vm.args()
-	if err != nil {
-		return err
-	}
-	if print {
-		// Starts nothing, so it needs no switch either.
-		_, err := fmt.Fprintln(e.stdout, shellQuote(argv))
-		return err
-	}
-	if err := checkSwitch(ctx, dir, vm.Socket); err != nil {
-		return err
-	}
-	path, err := e.lookPath(argv[0])
-	if err != nil {
-		return &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("cannot start %s: there is no such program", argv[0]), Hint: "install QEMU (Debian: sudo apt install qemu-system-x86), or name its program first behind --"}
-	}
-	if err := e.exec(path, argv, e.environ); err != nil {
-		return fmt.Errorf("cannot start %s: %w", path, err)
-	}
-	return nil
-}
-
-// checkSwitch makes sure that the switch is alive and has a door for QEMU.
-// QEMU itself would start without a word and have a dead network.
-func checkSwitch(ctx context.Context, dir, socket string) error {
-	c, err := client.Dial(dir)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if _, err := c.Info(ctx); err != nil {
-		return err
-	}
-	fi, err := os.Stat(socket)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return &api.Error{Code: api.ErrFailed, Message: "the switch runs but has no door at " + socket, Hint: fmt.Sprintf("open it: vnetctl -s %s port add stream:unix:%s", dir, strings.ReplaceAll(socket, ",", ",,"))}
-	case err != nil:
-		return fmt.Errorf("look at the switch's door: %w", err)
-	case fi.Mode()&os.ModeSocket == 0:
-		return &api.Error{Code: api.ErrFailed, Message: socket + " is a file of another kind, not a socket", Hint: "remove it, then: vnetctl -s " + dir + " port add stream:unix:" + socket}
-	}
-	if err := mayConnect(socket); err != nil {
-		return &api.Error{Code: api.ErrForbidden, Message: fmt.Sprintf("you may look at the switch but not plug in: %s has mode %04o", socket, fi.Mode().Perm()), Hint: "repeat the command with: sudo; or join the group that owns the socket"}
-	}
-	return nil
+// flags are those of starting a VM.
+func (o *order) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringArrayVar(&o.nets, "net", nil, "a network card (default \"switch\")")
+	f.StringVarP(&o.where, "switch", "s", "", "directory or name of the switch of cards on one (default \""+api.DefaultName+"\")")
+	f.StringVar(&o.vm.Name, "name", "", "the VM's name")
+	f.StringVar(&o.vm.MAC, "mac", "", "the first card's address instead of one made from the name")
+	f.StringVarP(&o.vm.Memory, "memory", "m", "1G", "memory of a VM with a disk or a kernel")
+	f.IntVar(&o.vm.CPUs, "cpus", 1, "its processors")
+	f.StringVar(&o.vm.Kernel, "kernel", "", "its kernel, instead of what is on the disk")
+	f.StringVar(&o.vm.Initrd, "initrd", "", "its first file system")
+	f.StringVar(&o.vm.Append, "append", "", "its kernel's command line")
+	f.StringVar(&o.accel, "accel", "auto", "kvm, tcg, or auto: kvm if it works")
+	f.BoolVar(&o.print, "print", false, "print the command line and start nothing")
 }
 
 // usageError is a command line that makes no sense.
@@ -173,17 +167,44 @@ func report(w io.Writer, err error) int {
 		return api.ExitOK
 	}
 	var bad *usageError
-	if errors.As(err, &bad) {
+	var net *netdev.UsageError
+	if errors.As(err, &net) {
+		bad = &usageError{net.What, net.Cure}
+	}
+	if bad != nil || errors.As(err, &bad) {
 		fmt.Fprintf(w, "vmrun: %s\n  cure:  %s\n", bad.what, bad.cure)
 		return api.ExitUsage
+	}
+	var exit exitCode
+	if errors.As(err, &exit) {
+		return int(exit)
+	}
+	what := "the VM was not started"
+	var verb *verbError
+	if errors.As(err, &verb) {
+		what = verb.what
 	}
 	var typed *api.Error
 	if !errors.As(err, &typed) {
 		typed = &api.Error{Message: err.Error()}
 	}
-	fmt.Fprintf(w, "vmrun: the VM was not started\n  cause: %s\n", typed.Message)
+	fmt.Fprintf(w, "vmrun: %s\n  cause: %s\n", what, typed.Message)
 	if typed.Hint != "" {
 		fmt.Fprintf(w, "  cure:  %s\n", typed.Hint)
 	}
 	return api.ExitCode(err)
 }
+
+// exitCode is that of a program that has said what there is to say.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// verbError is the failure of a verb on a VM.
+type verbError struct {
+	what string
+	err  error
+}
+
+func (e *verbError) Error() string { return e.err.Error() }
+func (e *verbError) Unwrap() error { return e.err }

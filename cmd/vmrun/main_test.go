@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -12,13 +13,23 @@ import (
 
 	"go.uber.org/goleak"
 
+	"vnetkit/cmd/vmrun/netdev"
 	"vnetkit/mgmt"
 	"vnetkit/mgmt/mgmttest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+var builtDir string // to be removed when all tests have ended
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if builtDir != "" {
+			_ = os.RemoveAll(builtDir)
+		}
+		os.Exit(code)
+	}))
+}
 
 // host is an env that records what would have been started.
 type host struct {
@@ -42,6 +53,11 @@ func (h *host) run(args ...string) int {
 			h.path, h.argv = path, argv
 			return h.execErr
 		},
+		probe: func(context.Context, string, string) (netdev.Caps, error) {
+			return netdev.Caps{Netdevs: map[string][]string{"stream": {"addr"}, "user": {"hostfwd"}, "vde": {"sock"}, "vhost-user": {"chardev"}, "bridge": {"br"}, "tap": {"br"}, "dgram": {"local"}}}, nil
+		},
+		kvm:  func(context.Context, string) error { return errors.New("not in a test") },
+		free: func(int) bool { return true },
 	})
 }
 
@@ -67,6 +83,7 @@ func compare(t *testing.T, golden, got string) {
 // every one that it refuses in testdata/*.err. Nothing is started, so it needs
 // no switch.
 func TestPrint(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", "/var/lib/vms")
 	for _, tc := range []struct {
 		name string
 		args []string
@@ -87,10 +104,22 @@ func TestPrint(t *testing.T) {
 		{"no-mac", []string{"--mac", "00:00:00:00:00:00", "--", "-S"}},
 		{"bad-switch", []string{"-s", "a b", "--", "-S"}},
 		{"path-too-long", []string{"-s", "/" + strings.Repeat("x", 100), "--", "-S"}},
-		{"before-dashes", []string{"disk.qcow2"}},
-		{"half-before-dashes", []string{"disk.qcow2", "--", "-S"}},
+		{"two-disks", []string{"disk.qcow2", "other.qcow2"}},
+		{"disk-and-arguments", []string{"--name", "vm1", "/nosuch/disk.qcow2", "--", "-S"}},
 		{"no-dashes", nil},
-		{"unknown-flag", []string{"-m", "1G"}},
+		{"unknown-flag", []string{"-drive", "x"}},
+		{"user", []string{"--net", "user", "--", "-S"}},
+		{"two-cards", []string{"--name", "vm1", "--net", "switch", "--net", "user,hostfwd=tcp:127.0.0.1:8080-:80", "--", "-S"}},
+		{"vhost", []string{"--name", "vm1", "--net", "switch,door=vhost", "--", "-m", "2G"}},
+		{"disk", []string{"/nosuch/web.qcow2"}},
+		{"disk-user", []string{"--net", "user", "-m", "2G", "--cpus", "4", "/nosuch/web.img"}},
+		{"disk-kvm", []string{"--accel", "kvm", "--net", "none", "/nosuch/web.qcow2"}},
+		{"kernel", []string{"--kernel", "/nosuch/vmlinuz", "--initrd", "/nosuch/initrd", "--append", "console=ttyS0", "--net", "null", "--", "-S"}},
+		{"bad-mode", []string{"--net", "brigde=br0", "--", "-S"}},
+		{"bad-name", []string{"--name", "a/b", "/nosuch/disk.img"}},
+		{"bad-accel", []string{"--accel", "fast", "/nosuch/disk.img"}},
+		{"passt-of-qemu", []string{"--net", "passt", "--", "-S"}},
+		{"no-network", []string{"--net", "network=nosuch", "--", "-S"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			args := append([]string{"--print"}, tc.args...)
@@ -165,6 +194,8 @@ func TestStartErrors(t *testing.T) {
 		{"no door", []string{"-s", closed.Dir, "--", "-S"}, nil, 1, "has no door at", "port add stream:unix:" + closed.Dir + "/stream"},
 		{"no socket", []string{"-s", odd.Dir, "--", "-S"}, nil, 1, "another kind", "remove it"},
 		{"no such program", []string{"-s", s.Dir, "--", "disk.qcow2", "-S"}, nil, 1, "cannot start disk.qcow2", "apt install"},
+		{"no such disk", []string{"-s", s.Dir, "/nosuch/disk.qcow2"}, nil, 1, "no such file", "may be read"},
+		{"no bridge", []string{"--net", "bridge=nosuchbr", "--", "-S"}, nil, 1, "no bridge nosuchbr", "vnetctl create bridge"},
 		{"exec fails", []string{"-s", s.Dir, "--", "-S"}, os.ErrPermission, 1, "cannot start /usr/bin/qemu-system-x86_64: permission denied", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

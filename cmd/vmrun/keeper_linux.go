@@ -1,0 +1,322 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vnetkit/cmd/vmrun/qemu"
+	"vnetkit/mgmt/api"
+)
+
+// startTime is how long QEMU and its helpers may take to come up.
+const startTime = 60 * time.Second
+
+// keep hands the VM to a keeper and tells how it went.
+func (o *order) keep(ctx context.Context, path string, argv []string, remark string, e env) error {
+	dir, err := vmDir(o.vm.Name)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the VM's directory: %w", err)
+	}
+	lock, err := lockVM(dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close() // the keeper has it, too
+	if old, err := load(o.vm.Name); err == nil {
+		if s := old.state(); s != "stopped" {
+			return &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("a VM %s is %s, pid %d", old.Name, s, max(old.QEMU.PID, old.Keeper.PID)), Hint: "vmrun stop " + old.Name + ", or give this one another --name"}
+		}
+		old.sweep()
+	}
+	v := o.record(dir, path, argv)
+	if err := v.save(); err != nil {
+		return err
+	}
+	if err := v.launch(ctx, lock); err != nil {
+		return err
+	}
+	if v, err = load(v.Name); err != nil {
+		return err
+	}
+	if remark != "" {
+		fmt.Fprintln(e.stderr, "vmrun: "+remark)
+	}
+	fmt.Fprintf(e.stdout, "%s runs, pid %d\n", v.Name, v.QEMU.PID)
+	if v.SSH > 0 {
+		fmt.Fprintf(e.stdout, "  ssh      127.0.0.1 port %d\n", v.SSH)
+	}
+	for i, n := range v.Nets {
+		fmt.Fprintf(e.stdout, "  card %d   %s  %s\n", i, v.MACs[i], n)
+	}
+	fmt.Fprintf(e.stdout, "  console  vmrun console %s\n", v.Name)
+	return nil
+}
+
+// lockVM keeps two from starting one VM, and is the keeper's while it lives.
+func lockVM(dir string) (*os.File, error) {
+	f, err := os.OpenFile(dir+"/lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, &api.Error{Code: api.ErrFailed, Message: "a VM of this name runs or is being started", Hint: "give this one another --name, or wait"}
+	}
+	return f, nil
+}
+
+// record is the VM that is to be.
+func (o *order) record(dir, path string, argv []string) *vm {
+	v := &vm{Name: o.vm.Name, Created: time.Now().UTC().Truncate(time.Second), Program: path, SSH: o.ssh, After: o.after, dir: dir}
+	v.Argv = append(argv[1:], "-qmp", "unix:"+comma(v.path("qmp"))+",server=on,wait=off",
+		"-chardev", "socket,id=vmruncon,path="+comma(v.path("console"))+",server=on,wait=off,logfile="+comma(v.path("serial")),
+		"-serial", "chardev:vmruncon")
+	for i, n := range o.vm.Nets {
+		v.Nets = append(v.Nets, n.String())
+		mac := n.Get("mac")
+		if mac == "" {
+			mac = o.vm.cardMAC(i).String()
+		}
+		v.MACs, v.Links = append(v.MACs, mac), append(v.Links, n.Get("link"))
+		up := fmt.Sprintf("up%d", i)
+		if n.Get("script") == v.path(up) {
+			v.Scripts = append(v.Scripts, script{up, "#!/bin/sh\nexec ip link set dev \"$1\" master '" + n.Get("br") + "' up\n"})
+		}
+		if n.Mode == "passt" && n.Get("sock") == v.path("passt") {
+			v.Helpers = append(v.Helpers, process{Argv: passtArgs(n), Await: v.path("passt")})
+		}
+	}
+	return v
+}
+
+// launch starts the keeper and waits until it says that QEMU runs, or why not.
+func (v *vm) launch(ctx context.Context, lock *os.File) error {
+	own, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(v.path("log"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	said, say, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer said.Close()
+	cmd := exec.CommandContext(ctx, own, keeperVerb, v.Name)
+	cmd.Cancel = func() error { return nil } // it goes on without us
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{say, lock}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	err = cmd.Start()
+	_ = say.Close()
+	if err != nil {
+		return fmt.Errorf("start the keeper: %w", err)
+	}
+	var answer struct{ Error string }
+	if err := json.NewDecoder(said).Decode(&answer); err != nil {
+		_ = cmd.Wait()
+		return fmt.Errorf("the keeper ended without a word (see %s): %w", v.path("log"), err)
+	}
+	if answer.Error != "" {
+		_ = cmd.Wait()
+		return &api.Error{Code: api.ErrFailed, Message: answer.Error, Hint: "vmrun --print shows what was asked of QEMU; its words are in " + v.path("log")}
+	}
+	return cmd.Process.Release()
+}
+
+const keeperVerb = "keep-vm"
+
+// keeper is the process that runs beside a VM: it starts what the VM needs, says
+// on descriptor 3 how that went, waits for QEMU's end and clears up. Descriptor
+// 4 is the VM's lock.
+func keeper(name string) error {
+	unix.CloseOnExec(3)
+	unix.CloseOnExec(4)
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGPIPE)
+	say := os.NewFile(3, "who waits")
+	v, err := load(name)
+	if err != nil {
+		_ = json.NewEncoder(say).Encode(map[string]string{"Error": err.Error()})
+		return err
+	}
+	cmd, err := v.begin()
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	_ = json.NewEncoder(say).Encode(map[string]string{"Error": text})
+	_ = say.Close()
+	if err == nil {
+		_ = cmd.Wait()
+	}
+	v.clear()
+	return nil
+}
+
+// begin starts helpers and QEMU; what has been begun is undone by clear.
+func (v *vm) begin() (*exec.Cmd, error) {
+	self := os.Getpid()
+	v.Keeper = process{PID: self, Began: began(self)}
+	for _, s := range v.Scripts {
+		if err := os.WriteFile(v.path(s.Name), []byte(s.Text), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range []string{"qmp", "console", "passt"} {
+		if info, err := os.Lstat(v.path(name)); err == nil && info.Mode()&os.ModeSocket != 0 {
+			_ = os.Remove(v.path(name)) // of a life before: the lock is ours
+		}
+	}
+	for i := range v.Helpers {
+		if _, err := v.run(&v.Helpers[i], v.Helpers[i].Argv); err != nil {
+			return nil, err
+		}
+		if err := v.save(); err != nil {
+			return nil, err
+		}
+	}
+	cmd, err := v.run(&v.QEMU, append([]string{v.Program}, v.Argv...))
+	if err == nil {
+		err = v.save()
+	}
+	if err == nil {
+		err = v.greet(cmd)
+	}
+	if err != nil && cmd != nil {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+	return cmd, err
+}
+
+// run starts a process that outlives the keeper, and waits for its socket.
+func (v *vm) run(p *process, argv []string) (*exec.Cmd, error) {
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", argv[0], err)
+	}
+	p.PID, p.Began = cmd.Process.Pid, began(cmd.Process.Pid)
+	if p.Await == "" {
+		return cmd, nil
+	}
+	go func() { _ = cmd.Wait() }()
+	return cmd, v.await(argv[0], func() bool {
+		_, err := os.Lstat(p.Await)
+		return err == nil
+	}, p.alive)
+}
+
+// await waits for something that a process is to do.
+func (v *vm) await(what string, done, alive func() bool) error {
+	for deadline := time.Now().Add(startTime); !done(); time.Sleep(5 * time.Millisecond) {
+		switch {
+		case !alive():
+			return fmt.Errorf("%s ended at once: %s", what, v.lastWords())
+		case time.Now().After(deadline):
+			return fmt.Errorf("%s does not come up: %s", what, v.lastWords())
+		}
+	}
+	return nil
+}
+
+// greet waits for QEMU's monitor and sets what has no argument.
+func (v *vm) greet(cmd *exec.Cmd) error {
+	var c *qemu.Client
+	err := v.await("QEMU", func() (ok bool) {
+		ctx, cancel := context.WithTimeout(context.Background(), startTime)
+		defer cancel()
+		var err error
+		c, err = qemu.Dial(ctx, v.path("qmp"))
+		return err == nil
+	}, func() bool { return began(cmd.Process.Pid) != "" })
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for i, l := range v.Links {
+		if l == "down" {
+			if err := c.Execute("set_link", map[string]any{"name": fmt.Sprintf("vnet%d", i), "up": false}, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lastWords are the ends of what was said on the log.
+func (v *vm) lastWords() string {
+	f, err := os.Open(v.path("log"))
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	var lines []string
+	for s := bufio.NewScanner(io.LimitReader(f, 1<<20)); s.Scan(); {
+		lines = append(lines, s.Text())
+	}
+	if len(lines) == 0 {
+		return "it said nothing"
+	}
+	return "it says: " + strings.Join(lines[max(0, len(lines)-3):], "; ")
+}
+
+// runLogged runs a command that is due after QEMU's end.
+func (v *vm) runLogged(argv []string) {
+	log, err := os.OpenFile(v.path("log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return
+	}
+	defer log.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Run(); err != nil {
+		fmt.Fprintf(log, "vmrun: %s: %v\n", strings.Join(argv, " "), err)
+	}
+}
+
+// end ends a helper.
+func end(p *process) {
+	if p.alive() {
+		_ = syscall.Kill(p.PID, syscall.SIGTERM)
+		for deadline := time.Now().Add(2 * time.Second); p.alive() && time.Now().Before(deadline); {
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	if p.alive() {
+		_ = syscall.Kill(p.PID, syscall.SIGKILL)
+	}
+	p.PID = 0
+}
+
+// kill ends QEMU without asking the guest.
+func (v *vm) kill() error {
+	if !v.QEMU.alive() {
+		return nil
+	}
+	if err := syscall.Kill(v.QEMU.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("kill QEMU, pid %s: %w", strconv.Itoa(v.QEMU.PID), err)
+	}
+	return nil
+}

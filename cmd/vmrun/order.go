@@ -1,0 +1,388 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"vnetkit/cmd/vmrun/netdev"
+	"vnetkit/cmd/vmrun/qemu"
+	"vnetkit/mgmt/api"
+	"vnetkit/mgmt/client"
+)
+
+// order is what the user has asked to be started.
+type order struct {
+	vm    machine
+	nets  []string
+	where string // the switch
+	accel string
+	print bool
+
+	ssh   int        // port on this host that leads to the guest's SSH; 0: none
+	after [][]string // commands that are due when QEMU has ended
+}
+
+// start does what was asked for.
+func (o *order) start(ctx context.Context, e env) error {
+	if o.vm.managed() && o.vm.Name == "" {
+		o.vm.Name = strings.TrimSuffix(filepath.Base(o.vm.Disk+o.vm.Kernel), filepath.Ext(o.vm.Disk+o.vm.Kernel))
+	}
+	if err := o.check(); err != nil {
+		return err
+	}
+	if err := o.resolve(e); err != nil {
+		return err
+	}
+	name, _ := o.vm.program()
+	if _, err := o.vm.args(everything); err != nil {
+		return err // before QEMU is looked for: what is wrong by itself
+	}
+	path, err := e.lookPath(name)
+	if err != nil {
+		return &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("cannot start %s: there is no such program", name), Hint: "install QEMU (Debian: sudo apt install qemu-system-x86), or name its program first behind --"}
+	}
+	caps, err := e.probe(ctx, path, cacheDir())
+	if err != nil {
+		return err
+	}
+	remark := o.accelerate(ctx, path, e)
+	argv, err := o.vm.args(caps)
+	if err != nil {
+		return err
+	}
+	if o.print {
+		_, err := fmt.Fprintln(e.stdout, shellQuote(argv))
+		return err
+	}
+	if err := o.checkSwitches(ctx); err != nil {
+		return err
+	}
+	if o.vm.managed() {
+		return o.keep(ctx, path, argv, remark, e)
+	}
+	if err := e.exec(path, argv, e.environ); err != nil {
+		return fmt.Errorf("cannot start %s: %w", path, err)
+	}
+	return nil
+}
+
+// everything is a QEMU that can do all, for a first look at the command line.
+var everything = func() netdev.Caps {
+	c := netdev.Caps{Netdevs: map[string][]string{}}
+	for _, typ := range []string{"user", "tap", "bridge", "socket", "l2tpv3", "vde", "hubport", "vhost-user", "vhost-vdpa", "stream", "dgram", "passt"} {
+		c.Netdevs[typ] = []string{"reconnect-ms"}
+	}
+	return c
+}()
+
+// check looks at what needs no QEMU.
+func (o *order) check() error {
+	if o.accel != "auto" && o.accel != "kvm" && o.accel != "tcg" {
+		return &usageError{"--accel " + o.accel + ": want kvm, tcg or auto", "leave it out"}
+	}
+	if !o.vm.managed() {
+		return nil
+	}
+	if p, _ := o.vm.program(); p != defaultQEMU {
+		return &usageError{fmt.Sprintf("%s: the program of a VM with a disk or a kernel is %s", p, defaultQEMU), "put all of QEMU's arguments behind --, and the disk among them"}
+	}
+	if err := checkVMName(o.vm.Name); err != nil {
+		return err
+	}
+	if o.vm.CPUs < 1 {
+		return &usageError{fmt.Sprintf("--cpus %d: want 1 or more", o.vm.CPUs), "leave it out"}
+	}
+	for _, file := range []*string{&o.vm.Disk, &o.vm.Kernel, &o.vm.Initrd} {
+		if *file == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*file)
+		if err != nil {
+			return err
+		}
+		*file = abs
+		if f, err := os.Open(abs); err == nil {
+			_ = f.Close()
+		} else if !o.print {
+			return &api.Error{Code: api.ErrFailed, Message: err.Error(), Hint: "name a file that is there and may be read"}
+		}
+	}
+	return nil
+}
+
+// resolve parses the cards and finds out what of the host they need.
+func (o *order) resolve(e env) error {
+	if len(o.nets) == 0 {
+		o.nets = []string{"switch"}
+	}
+	for i, text := range o.nets {
+		n, err := netdev.ParseNet(text)
+		if err != nil {
+			return err
+		}
+		switch n.Mode {
+		case "switch":
+			n, err = o.resolveSwitch(n)
+		case "network":
+			n, err = resolveNetwork(n)
+		case "user":
+			if o.ssh == 0 && (o.vm.managed() || n.Has("ssh")) {
+				n, o.ssh, err = withSSH(n, o.vm.Name, e.free)
+			}
+		case "ethernet":
+			n, err = o.resolveEthernet(n)
+		case "direct":
+			if !n.Has("fd") {
+				err = &usageError{"--net direct: vmrun does not make macvtap devices yet", "make one (ip link add link " + n.Get("dev") + " name macvtap0 type macvtap mode bridge), open /dev/tapN on a descriptor and give fd=N"}
+			}
+		case "passt":
+			n, err = o.resolvePasst(n)
+		case "bridge", "tap":
+			n, err = o.resolveBridge(n, i)
+		}
+		if err != nil {
+			return err
+		}
+		o.vm.Nets = append(o.vm.Nets, n)
+	}
+	return nil
+}
+
+func (o *order) resolveSwitch(n netdev.Net) (netdev.Net, error) {
+	if n.Has("sock") {
+		return n, nil
+	}
+	where := o.where
+	if n.Has("name") {
+		where = n.Get("name")
+	}
+	dir, err := api.FindDir(where)
+	if err != nil {
+		return n, err
+	}
+	if err := api.CheckSocketPath(filepath.Join(dir, api.StreamName)); err != nil {
+		return n, err // QEMU would cut it off without a word
+	}
+	return n.Set("sock", dir), nil
+}
+
+// resolveNetwork finds the switch or the bridge of a name.
+func resolveNetwork(n netdev.Net) (netdev.Net, error) {
+	name := n.Get("name")
+	if dir, err := api.FindDir(name); err == nil {
+		if _, err := os.Stat(dir); err == nil {
+			return n.Set("sock", dir), nil
+		}
+	}
+	if isBridge(name) {
+		return n.Set("br", name), nil
+	}
+	return n, &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("--net network=%s: there is neither a switch nor a bridge of that name", name), Hint: "start one: vswitch --name " + name}
+}
+
+// resolveBridge has QEMU's own TAP put into the bridge by a script of ours where
+// we may do that; otherwise QEMU's helper makes one. Both go with QEMU.
+func (o *order) resolveBridge(n netdev.Net, card int) (netdev.Net, error) {
+	br := n.Get("br")
+	if br == "" || n.Has("fd") || n.Has("fds") || n.Has("script") || n.Has("helper") {
+		return n, nil
+	}
+	if !o.print && !isBridge(br) {
+		return n, &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("--net %s: there is no bridge %s on this host", n.Mode, br), Hint: "make it: vnetctl create bridge " + br}
+	}
+	if os.Geteuid() != 0 || !o.vm.managed() {
+		if n.Mode == "tap" {
+			return n, &api.Error{Code: api.ErrForbidden, Message: "--net tap,br=" + br + ": a TAP can be put into a bridge only by root, for a VM with a disk or a kernel", Hint: "use --net bridge=" + br + ", by QEMU's helper; or sudo"}
+		}
+		return n, nil
+	}
+	dir, err := vmDir(o.vm.Name)
+	if err != nil {
+		return n, err
+	}
+	if !n.Has("ifname") {
+		n = n.Set("ifname", "vnet%d")
+	}
+	return n.Set("script", filepath.Join(dir, fmt.Sprintf("up%d", card))), nil
+}
+
+// resolveEthernet takes the downscript from QEMU, which does not run it when it
+// is killed: it is the keeper's.
+func (o *order) resolveEthernet(n netdev.Net) (netdev.Net, error) {
+	down := n.Get("downscript")
+	if !o.vm.managed() || down == "" || down == "no" {
+		return n, nil
+	}
+	if !n.Has("ifname") {
+		return n, &usageError{"--net ethernet: a downscript needs to be told the device", "give ifname=NAME"}
+	}
+	o.after = append(o.after, []string{down, n.Get("ifname")})
+	return n.Set("downscript", "no"), nil
+}
+
+func (o *order) resolvePasst(n netdev.Net) (netdev.Net, error) {
+	if n.Has("sock") {
+		return n, nil
+	}
+	if !o.vm.managed() {
+		return n, &usageError{"--net passt: passt can be started only for a VM with a disk or a kernel", "start it yourself and give sock=PATH"}
+	}
+	dir, err := vmDir(o.vm.Name)
+	if err != nil {
+		return n, err
+	}
+	return n.Set("sock", filepath.Join(dir, "passt")), nil
+}
+
+// accelerate decides whether KVM is used, and says why not.
+func (o *order) accelerate(ctx context.Context, path string, e env) (remark string) {
+	switch {
+	case !o.vm.managed():
+		o.vm.KVM = strings.Contains(strings.Join(o.vm.QEMU, " "), "kvm")
+		return ""
+	case o.accel == "tcg":
+		return ""
+	case o.accel == "kvm":
+		o.vm.KVM = true
+		return ""
+	}
+	if err := e.kvm(ctx, path); err != nil {
+		return fmt.Sprintf("without KVM, which is slow: %v", err)
+	}
+	o.vm.KVM = true
+	return ""
+}
+
+// kvmTime is how long KVM may take to make an empty VM.
+const kvmTime = 3 * time.Second
+
+// kvmWorks tries KVM. What it said holds until the next boot.
+func kvmWorks(ctx context.Context, program string) error {
+	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	_ = f.Close()
+	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	file := filepath.Join(cacheDir(), "kvm")
+	if b, err := os.ReadFile(file); err == nil {
+		if said, ok := strings.CutPrefix(string(b), string(boot)); ok && len(boot) > 0 {
+			if said == "" {
+				return nil
+			}
+			return errors.New(said)
+		}
+	}
+	err = qemu.KVM(ctx, program, kvmTime)
+	said := ""
+	if err != nil {
+		said = err.Error()
+	}
+	_ = os.MkdirAll(filepath.Dir(file), 0o755)
+	_ = os.WriteFile(file, append(boot, said...), 0o600)
+	return err
+}
+
+// passtArgs start passt for one guest; it ends when the guest does.
+func passtArgs(n netdev.Net) []string {
+	argv := []string{"passt", "-f", "-1", "-s", n.Get("sock")}
+	for _, o := range [][2]string{{"tcp-ports", "-t"}, {"udp-ports", "-u"}} {
+		for _, v := range n.All(o[0]) {
+			argv = append(argv, o[1], v)
+		}
+	}
+	for _, o := range [][2]string{{"address", "-a"}, {"gateway", "-g"}, {"interface", "-i"}} {
+		if v := n.Get(o[0]); v != "" {
+			argv = append(argv, o[1], v)
+		}
+	}
+	return argv
+}
+
+// cacheDir is where answers are kept that can be asked for again; "": nowhere.
+func cacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "vnetkit")
+}
+
+// checkSwitches makes sure that the switches are alive and have a door for QEMU.
+// QEMU itself would start without a word and have a dead network.
+func (o *order) checkSwitches(ctx context.Context) error {
+	for _, n := range o.vm.Nets {
+		if n.Mode != "switch" && n.Mode != "network" || n.Has("br") {
+			continue
+		}
+		dir, door := n.Get("sock"), n.Get("door")
+		err := checkSwitch(ctx, dir, door)
+		if api.ExitCode(err) == api.ExitUnreachable && o.vm.managed() && !n.Has("name") && o.where == "" {
+			if err = startSwitch(ctx, dir); err == nil {
+				err = checkSwitch(ctx, dir, door)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startSwitch starts the user's default switch.
+func startSwitch(ctx context.Context, dir string) error {
+	program := "vswitch"
+	if own, err := os.Executable(); err == nil {
+		if beside := filepath.Join(filepath.Dir(own), "vswitch"); isFile(beside) {
+			program = beside
+		}
+	}
+	// A daemon: it returns when its doors are open.
+	out, err := exec.CommandContext(ctx, program, "-s", dir, "--daemon").CombinedOutput()
+	if err != nil {
+		return &api.Error{Code: api.ErrUnreachable, Message: fmt.Sprintf("no switch answers at %s, and none could be started: %v: %s", dir, err, strings.TrimSpace(string(out))), Hint: "vswitch -s " + dir}
+	}
+	return nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+func checkSwitch(ctx context.Context, dir, door string) error {
+	socket := filepath.Join(dir, api.StreamName)
+	switch door {
+	case "vde":
+		socket = filepath.Join(dir, "ctl")
+	case "vhost":
+		socket = filepath.Join(dir, "vhost")
+	}
+	c, err := client.Dial(dir)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := c.Info(ctx); err != nil {
+		return err
+	}
+	fi, err := os.Stat(socket)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return &api.Error{Code: api.ErrFailed, Message: "the switch runs but has no door at " + socket, Hint: fmt.Sprintf("open it: vnetctl -s %s port add stream:unix:%s", dir, comma(socket))}
+	case err != nil:
+		return fmt.Errorf("look at the switch's door: %w", err)
+	case fi.Mode()&os.ModeSocket == 0:
+		return &api.Error{Code: api.ErrFailed, Message: socket + " is a file of another kind, not a socket", Hint: "remove it, then: vnetctl -s " + dir + " port add stream:unix:" + socket}
+	}
+	if err := mayConnect(socket); err != nil {
+		return &api.Error{Code: api.ErrForbidden, Message: fmt.Sprintf("you may look at the switch but not plug in: %s has mode %04o", socket, fi.Mode().Perm()), Hint: "repeat the command with: sudo; or join the group that owns the socket"}
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"vnetkit/mgmt/api"
+)
+
+// A VM of ours is a directory, $XDG_STATE_HOME/vnetkit/vms/NAME:
+//
+//	vm.json   what it is, and which processes it has (vm below)
+//	log       what QEMU and the network's helpers have said
+//	qmp       QEMU's monitor
+//	console   the guest's serial line
+//	upN       script that puts card N's TAP into its bridge
+//	passt     where passt listens
+type vm struct {
+	Name    string     `json:"name"`
+	Created time.Time  `json:"created"`
+	Argv    []string   `json:"argv"`
+	Program string     `json:"program"`
+	Nets    []string   `json:"nets"` // as --net says it
+	MACs    []string   `json:"macs"` // of each that is a card
+	Links   []string   `json:"links"`
+	SSH     int        `json:"ssh_port,omitempty"`
+	Scripts []script   `json:"scripts,omitempty"` // written before QEMU starts
+	Helpers []process  `json:"helpers,omitempty"` // run beside QEMU
+	After   [][]string `json:"after,omitempty"`   // commands that are due when QEMU has ended
+	QEMU    process    `json:"qemu"`
+	Keeper  process    `json:"keeper"`
+	dir     string
+}
+
+type script struct{ Name, Text string }
+
+// process is one that is, was or is to be; Began tells it from another that has
+// its number later.
+type process struct {
+	Argv  []string `json:"argv,omitempty"`
+	Await string   `json:"await,omitempty"` // the socket that it makes
+	PID   int      `json:"pid,omitempty"`
+	Began string   `json:"began,omitempty"`
+}
+
+// alive tells whether the process runs.
+func (p process) alive() bool { return p.PID > 0 && p.Began != "" && began(p.PID) == p.Began }
+
+// began is when a process started, in the kernel's ticks; "": there is none, or
+// it has ended and nobody has taken notice yet.
+func began(pid int) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	i := bytes.LastIndexByte(b, ')') // the name before may have anything in it
+	if err != nil || i < 0 {
+		return ""
+	}
+	fields := strings.Fields(string(b[i+1:]))
+	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
+		return ""
+	}
+	return fields[19] // proc(5): starttime, number 22
+}
+
+// checkVMName refuses a name that cannot be a directory's.
+func checkVMName(name string) error {
+	if name == "" || len(name) > 64 || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "-") || strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f }) {
+		return &usageError{fmt.Sprintf("%q cannot be a VM's name", name), "give --name with letters and digits, at most 64"}
+	}
+	return nil
+}
+
+// stateDir is where the VMs are.
+func stateDir() (string, error) {
+	base := os.Getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(base) { // as the specification says
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("find where VMs are kept: %w", err)
+		}
+		base = filepath.Join(home, ".local/state")
+	}
+	return filepath.Join(base, "vnetkit/vms"), nil
+}
+
+func vmDir(name string) (string, error) {
+	base, err := stateDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(base, name)
+	return dir, api.CheckSocketPath(filepath.Join(dir, "console"))
+}
+
+func (v *vm) path(name string) string { return filepath.Join(v.dir, name) }
+
+// load reads a VM by its name.
+func load(name string) (*vm, error) {
+	if err := checkVMName(name); err != nil {
+		return nil, err
+	}
+	dir, err := vmDir(name)
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "vm.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("there is no VM %s", name), Hint: "vmrun list shows those that are there"}
+	}
+	v := &vm{dir: dir}
+	if err == nil {
+		err = json.Unmarshal(b, v)
+	}
+	if err == nil && v.Name != name {
+		err = errors.New("it is another VM's")
+	}
+	if err != nil {
+		return nil, &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("read %s: %v", filepath.Join(dir, "vm.json"), err), Hint: "remove the directory if the VM does not run"}
+	}
+	return v, nil
+}
+
+// save writes vm.json, whole or not at all.
+func (v *vm) save() error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp := v.path(".vm.json." + strconv.Itoa(os.Getpid()))
+	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
+		return fmt.Errorf("keep the VM's state: %w", err)
+	}
+	return os.Rename(tmp, v.path("vm.json"))
+}
+
+// all lists the VMs by name.
+func all() ([]*vm, error) {
+	base, err := stateDir()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(base)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var list []*vm
+	for _, e := range entries {
+		if v, err := load(e.Name()); err == nil {
+			list = append(list, v)
+		}
+	}
+	slices.SortFunc(list, func(a, b *vm) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// state is one word for what the VM is up to.
+func (v *vm) state() string {
+	switch {
+	case v.QEMU.alive():
+		return "running"
+	case v.Keeper.alive():
+		return "starting"
+	}
+	return "stopped"
+}
+
+// sweep clears up after a VM whose keeper was killed and which has ended.
+func (v *vm) sweep() {
+	if v.QEMU.alive() || v.Keeper.alive() || v.QEMU.PID == 0 {
+		return
+	}
+	v.clear()
+}
+
+// clear ends the helpers, runs what is due after QEMU, and removes the sockets.
+// It is for who knows that QEMU has ended and the keeper is not at it.
+func (v *vm) clear() {
+	for i := range v.Helpers {
+		end(&v.Helpers[i])
+	}
+	due := v.After
+	v.After, v.QEMU.PID, v.Keeper.PID = nil, 0, 0
+	_ = v.save() // before: no command is run twice
+	for _, argv := range due {
+		v.runLogged(argv)
+	}
+	for _, name := range []string{"qmp", "console", "passt"} {
+		if info, err := os.Lstat(v.path(name)); err == nil && info.Mode()&os.ModeSocket != 0 {
+			_ = os.Remove(v.path(name))
+		}
+	}
+}

@@ -1,0 +1,300 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vnetkit/cmd/vmrun/qemu"
+	"vnetkit/mgmt/api"
+)
+
+// verbs are what can be done with the VMs that there are.
+func verbs(e env) []*cobra.Command {
+	var asJSON bool
+	var wait time.Duration
+	verb := func(use, short string, args cobra.PositionalArgs, do func(ctx context.Context, args []string) error) *cobra.Command {
+		c := &cobra.Command{Use: use, Short: short, Args: func(cmd *cobra.Command, a []string) error {
+			if err := args(cmd, a); err != nil {
+				return &usageError{err.Error(), "vmrun " + use}
+			}
+			return nil
+		}, RunE: func(cmd *cobra.Command, args []string) error {
+			err := do(cmd.Context(), args)
+			var bad *usageError
+			if err != nil && !errors.As(err, &bad) {
+				return &verbError{"cannot " + strings.TrimSpace(cmd.Name()+" "+strings.Join(args, " ")), err}
+			}
+			return err
+		}}
+		return c
+	}
+	one := cobra.ExactArgs(1)
+	list := verb("list", "list VMs", cobra.NoArgs, func(context.Context, []string) error { return listVMs(e.stdout, asJSON) })
+	info := verb("info VM", "say all about a VM", one, func(_ context.Context, args []string) error { return showVM(e.stdout, args[0], asJSON) })
+	for _, c := range []*cobra.Command{list, info} {
+		c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	}
+	ip := verb("ip VM", "print the guest's address", one, func(ctx context.Context, args []string) error { return printIP(ctx, e.stdout, args[0], wait) })
+	ip.Flags().DurationVar(&wait, "wait", 0, "how long to wait for it, for example 30s")
+	keep := verb(keeperVerb+" VM", "", one, func(_ context.Context, args []string) error { return keeper(args[0]) })
+	keep.Hidden = true
+	ssh := verb("ssh VM [ARGUMENT...]", "become ssh to the guest", cobra.MinimumNArgs(1), func(_ context.Context, args []string) error { return becomeSSH(args, e) })
+	ssh.Flags().SetInterspersed(false)
+	return []*cobra.Command{
+		list, info, ip, ssh, keep,
+		verb("console VM", "the guest's serial line, on this terminal; Ctrl-] ends", one, func(ctx context.Context, args []string) error {
+			return console(ctx, args[0], os.Stdin, e.stdout)
+		}),
+		verb("stop VM", "press the guest's power button, and wait until it is off", one, func(ctx context.Context, args []string) error { return stopVM(ctx, args[0]) }),
+		verb("kill VM", "end the VM at once", one, func(_ context.Context, args []string) error { return killVM(args[0]) }),
+		verb("rm VM", "forget a VM that does not run; its disk stays", one, func(_ context.Context, args []string) error { return removeVM(args[0]) }),
+		verb("net VM", "list a VM's cards", one, func(_ context.Context, args []string) error { return showNets(e.stdout, args[0]) }),
+		verb("link VM [CARD] up|down", "pull a card's cable, or plug it in again", cobra.RangeArgs(2, 3), func(ctx context.Context, args []string) error { return setLink(ctx, args) }),
+	}
+}
+
+// summary is a VM as list and info print it.
+type summary struct {
+	*vm
+	State string `json:"state"`
+}
+
+func listVMs(w io.Writer, asJSON bool) error {
+	list, err := all()
+	if err != nil {
+		return err
+	}
+	out := []summary{}
+	for _, v := range list {
+		v.sweep()
+		out = append(out, summary{v, v.state()})
+	}
+	if asJSON {
+		return json.NewEncoder(w).Encode(map[string]any{"vms": out})
+	}
+	fmt.Fprintf(w, "%-16s %-9s %7s  %-17s  %s\n", "NAME", "STATE", "PID", "MAC", "NET")
+	for _, v := range out {
+		fmt.Fprintf(w, "%-16s %-9s %7d  %-17s  %s\n", v.Name, v.State, v.QEMU.PID, strings.Join(v.MACs[:min(1, len(v.MACs))], ""), strings.Join(v.Nets, "; "))
+	}
+	return nil
+}
+
+func showVM(w io.Writer, name string, asJSON bool) error {
+	v, err := load(name)
+	if err != nil {
+		return err
+	}
+	v.sweep()
+	if asJSON {
+		return json.NewEncoder(w).Encode(summary{v, v.state()})
+	}
+	fmt.Fprintf(w, "name     %s\nstate    %s\npid      %d\n", v.Name, v.state(), v.QEMU.PID)
+	if v.SSH > 0 {
+		fmt.Fprintf(w, "ssh      127.0.0.1 port %d\n", v.SSH)
+	}
+	_ = printNets(w, v)
+	fmt.Fprintf(w, "log      %s\nserial   %s\ncommand  %s\n", v.path("log"), v.path("serial"), shellQuote(append([]string{v.Program}, v.Argv...)))
+	return nil
+}
+
+func showNets(w io.Writer, name string) error {
+	v, err := load(name)
+	if err != nil {
+		return err
+	}
+	return printNets(w, v)
+}
+
+func printNets(w io.Writer, v *vm) error {
+	for i, n := range v.Nets {
+		if _, err := fmt.Fprintf(w, "card %d   %s  %s\n", i, v.MACs[i], n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// running loads a VM that must run.
+func running(name string) (*vm, error) {
+	v, err := load(name)
+	if err != nil {
+		return nil, err
+	}
+	v.sweep()
+	if !v.QEMU.alive() {
+		return nil, &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("VM %s does not run", name), Hint: "vmrun list says what does"}
+	}
+	return v, nil
+}
+
+func setLink(ctx context.Context, args []string) error {
+	card, to := 0, args[len(args)-1]
+	if len(args) == 3 {
+		n, err := strconv.Atoi(args[1])
+		if err != nil || n < 0 {
+			return &usageError{fmt.Sprintf("card %q: want its number, from 0", args[1]), "vmrun net " + args[0] + " lists them"}
+		}
+		card = n
+	}
+	if to != "up" && to != "down" {
+		return &usageError{fmt.Sprintf("%q: want up or down", to), "vmrun link VM [CARD] up|down"}
+	}
+	v, err := running(args[0])
+	if err != nil {
+		return err
+	}
+	if card >= len(v.Nets) {
+		return &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("VM %s has no card %d", v.Name, card), Hint: "vmrun net " + v.Name + " lists them"}
+	}
+	c, err := qemu.Dial(ctx, v.path("qmp"))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Execute("set_link", map[string]any{"name": fmt.Sprintf("vnet%d", card), "up": to == "up"}, nil)
+}
+
+// stopTime is how long a guest may take to go down.
+const stopTime = 90 * time.Second
+
+func stopVM(ctx context.Context, name string) error {
+	v, err := load(name)
+	if err != nil {
+		return err
+	}
+	if v.state() == "stopped" {
+		v.sweep()
+		return nil
+	}
+	c, err := qemu.Dial(ctx, v.path("qmp"))
+	if err == nil {
+		err = c.Execute("system_powerdown", nil, nil)
+		_ = c.Close()
+	}
+	if err != nil && v.QEMU.alive() {
+		return err
+	}
+	if !v.ended(stopTime) {
+		return &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("the guest was asked and did not go down within %v", stopTime), Hint: "vmrun kill " + name}
+	}
+	return nil
+}
+
+func killVM(name string) error {
+	v, err := load(name)
+	if err != nil {
+		return err
+	}
+	if err := v.kill(); err != nil {
+		return err
+	}
+	if !v.ended(stopTime) {
+		return fmt.Errorf("QEMU, pid %d, does not end", v.QEMU.PID)
+	}
+	return nil
+}
+
+// ended waits until QEMU is gone and cleared up after, by its keeper or by us.
+func (v *vm) ended(limit time.Duration) bool {
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if v.state() == "stopped" {
+			if now, err := load(v.Name); err == nil {
+				now.sweep()
+			}
+			return true
+		}
+	}
+	return false
+}
+
+func removeVM(name string) error {
+	v, err := load(name)
+	if err != nil {
+		return err
+	}
+	if v.state() != "stopped" {
+		return &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("VM %s runs", name), Hint: "vmrun stop " + name}
+	}
+	v.sweep()
+	for _, s := range v.Scripts {
+		_ = os.Remove(v.path(s.Name))
+	}
+	for _, f := range []string{"vm.json", "log", "serial", "lock"} { // what we have made, and nothing else
+		if err := os.Remove(v.path(f)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	if err := os.Remove(v.dir); err != nil {
+		return fmt.Errorf("something that is not ours is in it: %w", err)
+	}
+	return nil
+}
+
+func becomeSSH(args []string, e env) error {
+	v, err := running(args[0])
+	if err != nil {
+		return err
+	}
+	argv := []string{"ssh", "-p", strconv.Itoa(v.SSH), "127.0.0.1"}
+	if v.SSH == 0 {
+		addr, err := v.address()
+		if err != nil {
+			return err
+		}
+		argv = []string{"ssh", addr}
+	}
+	path, err := e.lookPath("ssh")
+	if err != nil {
+		return err
+	}
+	return e.exec(path, append(argv, args[1:]...), e.environ)
+}
+
+// console joins the guest's serial line with a terminal.
+func console(ctx context.Context, name string, in *os.File, out io.Writer) error {
+	v, err := running(name)
+	if err != nil {
+		return err
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", v.path("console"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	restore := rawTerminal(in)
+	defer restore()
+	done := make(chan error, 2)
+	go func() { _, err := io.Copy(out, conn); done <- err }()
+	go func() {
+		if typeInto(conn, in) {
+			done <- nil
+		}
+	}()
+	return <-done
+}
+
+// escape ends a console: Ctrl-].
+const escape = 0x1d
+
+// typeInto copies until the escape, and tells whether that came: the end of what
+// is typed is not the end of what is to be seen.
+func typeInto(conn net.Conn, in io.Reader) (over bool) {
+	buf := make([]byte, 1024)
+	for {
+		n, err := in.Read(buf)
+		text, _, over := strings.Cut(string(buf[:n]), string(rune(escape)))
+		if _, werr := io.WriteString(conn, text); over || werr != nil || err != nil {
+			return over
+		}
+	}
+}

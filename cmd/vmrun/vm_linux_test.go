@@ -1,0 +1,267 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"vnetkit/mgmt/client"
+	"vnetkit/switch/link/linktest"
+)
+
+// A VM's life: it is there, has a monitor and a console, is refused twice, ends
+// and is forgotten. Its files go with it and its disk stays.
+func TestLife(t *testing.T) {
+	b := newBench(t, nil)
+	v := b.start("one", "--net", "user,ssh=off")
+	if began(v.QEMU.PID) == "" || began(v.Keeper.PID) == "" {
+		t.Fatalf("%+v", v)
+	}
+	if out, code := b.try("--accel", "tcg", "--net", "none", "--name", "one", b.disk); code != 1 || !strings.Contains(out, "of this name runs") {
+		t.Errorf("a second one: exit %d: %s", code, out)
+	}
+	b.must("link", "one", "down")
+	b.must("link", "one", "0", "up")
+	if out, code := b.try("link", "one", "7", "up"); code != 1 || !strings.Contains(out, "no card 7") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	if out := b.must("ip", "one"); out != "127.0.0.1\n" {
+		t.Errorf("ip: %q", out)
+	}
+	if conn, err := net.Dial("unix", v.path("console")); err != nil {
+		t.Errorf("console: %v", err)
+	} else {
+		_ = conn.Close()
+	}
+	if out, code := b.try("rm", "one"); code != 1 || !strings.Contains(out, "runs") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	b.must("kill", "one")
+	b.must("kill", "one")
+	b.must("stop", "one")
+	if out, code := b.try("ip", "one"); code != 1 || !strings.Contains(out, "does not run") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	b.await("the keeper ends", func() bool { return began(v.Keeper.PID) == "" })
+	b.must("rm", "one")
+	if left := b.vms(); len(left) != 0 {
+		t.Errorf("left: %+v", left)
+	}
+	if _, err := os.Stat(v.dir); err == nil {
+		t.Error("the directory is left")
+	}
+	if _, err := os.Stat(b.disk); err != nil {
+		t.Errorf("the disk: %v", err)
+	}
+	if out, code := b.try("info", "one"); code != 1 || !strings.Contains(out, "no VM one") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
+// The keeper is killed, then QEMU: who looks next finds a VM that has ended, and
+// what was due is done, once. A downscript is run though QEMU was killed.
+func TestKeeperKilled(t *testing.T) {
+	ns := linktest.NewNamespace(t)
+	b := newBench(t, ns)
+	said := filepath.Join(b.home, "said")
+	for _, name := range []string{"up", "down"} {
+		text := fmt.Sprintf("#!/bin/sh\necho %s $1 >>%s\n", name, said)
+		if err := os.WriteFile(filepath.Join(b.home, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	card := "ethernet=vmrt0,script=" + b.home + "/up,downscript=" + b.home + "/down"
+	for _, killKeeper := range []bool{false, true} {
+		if err := os.WriteFile(said, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		v := b.start("two", "--net", card)
+		if killKeeper {
+			_ = syscall.Kill(v.Keeper.PID, syscall.SIGKILL)
+			b.await("the keeper is gone", func() bool { return began(v.Keeper.PID) == "" })
+			if s := b.must("list"); !strings.Contains(s, "running") {
+				t.Errorf("without its keeper: %s", s)
+			}
+		}
+		_ = syscall.Kill(v.QEMU.PID, syscall.SIGKILL)
+		b.await("QEMU is gone", func() bool { return began(v.QEMU.PID) == "" })
+		b.await("it is stopped", func() bool { return strings.Contains(b.must("list"), "stopped") })
+		b.must("list")
+		b.await("the downscript has run", func() bool {
+			text, _ := os.ReadFile(said)
+			return string(text) == "up vmrt0\ndown vmrt0\n"
+		})
+		b.await("the TAP is gone", func() (gone bool) {
+			ns.Do(func() error {
+				_, err := net.InterfaceByName("vmrt0")
+				gone = err != nil
+				return nil
+			})
+			return gone
+		})
+		if _, err := os.Lstat(v.path("qmp")); err == nil {
+			t.Error("a socket is left")
+		}
+	}
+}
+
+// Guests on a switch reach each other; the address of one on a bridge is found by
+// its MAC.
+func TestGuests(t *testing.T) {
+	images, err := filepath.EvalSymlinks("../../.cache/guest")
+	if err != nil {
+		t.Skip("no guest images in .cache/guest: run scripts/guest")
+	}
+	ns := linktest.NewNamespace(t)
+	b := newBench(t, ns)
+	ns.Do(func() error {
+		out, err := exec.Command("sh", "-c", "ip link set lo up && ip link add vmrbr0 type bridge && ip addr add 10.77.0.1/24 dev vmrbr0 && ip link set vmrbr0 up").CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
+		}
+		return err
+	})
+	for i, card := range []string{"switch=" + b.home + "/sw", "switch=" + b.home + "/sw", "bridge=vmrbr0"} {
+		if i == 0 {
+			b.sw()
+		}
+		b.must("--accel", "tcg", "-m", "192M", "--name", fmt.Sprintf("g%d", i), "--net", card, "--kernel", images+"/vmlinuz", "--initrd", images+"/initrd",
+			"--append", fmt.Sprintf("console=ttyS0 quiet panic=-1 mitigations=off vnet.name=g%d vnet.ip=10.77.0.%d/24", i, 10+i))
+	}
+	serial := func(name string) string {
+		text, _ := os.ReadFile(b.vm(name).path("serial"))
+		return string(text)
+	}
+	for _, name := range []string{"g0", "g1", "g2"} {
+		b.await(name+" is up", func() bool { return strings.Contains(serial(name), "ready "+name) })
+	}
+	if out, code := b.try("ip", "g0"); code != 1 || !strings.Contains(out, "not available") {
+		t.Errorf("ip of a guest that this host cannot know: exit %d: %s", code, out)
+	}
+	typeText(t, b.vm("g0"), "ping -c 3 -W 20 10.77.0.11 | sed 's/received/r_e_c/'\n")
+	b.await("g0 reaches g1", func() bool { return strings.Contains(serial("g0"), "3 packets r_e_c") })
+	typeText(t, b.vm("g2"), "ping -c 1 -W 20 10.77.0.1\n")
+	if out := b.must("ip", "--wait", "30s", "g2"); out != "10.77.0.12\n" {
+		t.Errorf("ip: %q", out)
+	}
+}
+
+// typeText sends text to a guest's console.
+func typeText(t *testing.T, v *vm, text string) {
+	t.Helper()
+	conn, err := net.Dial("unix", v.path("console"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// QEMU forgets what it has not read from one who leaves, and a guest waits for
+	// one who stays and does not read.
+	done := make(chan struct{})
+	go func() { _, _ = io.Copy(io.Discard, conn); close(done) }()
+	t.Cleanup(func() { _ = conn.Close(); <-done })
+	if _, err := conn.Write([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What goes wrong at the start is said in QEMU's own words, and nothing is left.
+func TestStartFails(t *testing.T) {
+	b := newBench(t, nil)
+	b.sw()
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	port := busy.Addr().(*net.TCPAddr).Port
+	for card, says := range map[string]string{
+		fmt.Sprintf("user,ssh=%d", port):                               "in use",
+		fmt.Sprintf("user,ssh=off,hostfwd=tcp:127.0.0.1:%d-:22", port): "Could not set up host forwarding rule",
+		"vde=" + b.home + "/nosuch":                                    "vde",
+		"user,ssh=off,device=colour=red":                               "colour",
+		"hostdev=0000:ff:1f.7":                                         "vfio",
+		"vdpa=/dev/nosuch-vdpa":                                        "vdpa",
+		"ethernet=vmrt9,script=/nosuch/script":                         "script",
+	} {
+		out, code := b.try("--accel", "tcg", "-m", "32M", "--name", "bad", "--net", card, b.disk)
+		if code != 1 || !strings.Contains(out, says) {
+			t.Errorf("%s: exit %d: %s", card, code, out)
+		}
+		for _, v := range b.vms() {
+			if v.QEMU.PID != 0 || v.Keeper.PID != 0 {
+				t.Errorf("%s: left %+v", card, v)
+			}
+		}
+	}
+}
+
+// The real QEMU takes the arguments of every mode that this machine can have,
+// all at once, and is plugged into the switch by each door.
+func TestEveryMode(t *testing.T) {
+	ns := linktest.NewNamespace(t)
+	b := newBench(t, ns)
+	ns.Do(func() error {
+		out, err := exec.Command("sh", "-c", "ip link set lo up multicast on && ip route add 224.0.0.0/4 dev lo && ip link add vmrbr0 type bridge && ip link set vmrbr0 up").CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
+		}
+		return err
+	})
+	b.sw()
+	args := []string{}
+	for _, card := range []string{
+		"switch", "switch,door=vde", "switch,door=vhost", "network=" + b.home + "/sw", "user,restrict=on,ssh=off", "tap=vmrt1", "tap=vmrt2,br=vmrbr0", "bridge=vmrbr0", "ethernet=vmrt3,script=no,downscript=no",
+		"mcast=239.192.9.9:5000", "server=127.0.0.1:5001", "client=127.0.0.1:5001", "udp=127.0.0.1:5002,local=127.0.0.1:5003",
+		"stream=unix:" + b.home + "/vm-stream,server=on", "dgram=unix:" + b.home + "/vm-dgram,remote=unix:" + b.home + "/none",
+		"l2tpv3,src=127.0.0.1,dst=127.0.0.1,srcport=5004,dstport=5005,udp=on,txsession=1,rxsession=2", "vde=" + b.home + "/sw", "vhost-user=" + b.home + "/sw/vhost", "hubport=3", "null", "none",
+	} {
+		args = append(args, "--net", card)
+	}
+	b.start("all", append(args, "--", "-S")...)
+	var kinds map[string]int
+	b.await("QEMU is at each door", func() bool {
+		kinds = map[string]int{}
+		c, err := client.Dial(b.home + "/sw")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ports, err := c.Ports(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range ports {
+			if p.State == "up" {
+				kinds[p.Kind]++
+			}
+		}
+		return kinds["stream"] == 2 && kinds["vde"] == 2
+	})
+	ns.Do(func() error {
+		for _, name := range []string{"vmrt1", "vmrt2", "vmrt3", "vnet0"} {
+			if _, err := net.InterfaceByName(name); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for _, name := range []string{"vmrt2", "vnet0"} {
+			if out, err := exec.Command("ip", "-o", "link", "show", "dev", name).Output(); err != nil || !strings.Contains(string(out), "master vmrbr0") {
+				t.Errorf("%s: %v: %s", name, err, out)
+			}
+		}
+		return nil
+	})
+	b.must("kill", "all")
+	b.await("nothing but lo and the bridge is left", func() (ok bool) {
+		ns.Do(func() error {
+			list, err := net.Interfaces()
+			ok = len(list) == 2
+			return err
+		})
+		return ok
+	})
+}
