@@ -171,12 +171,13 @@ func TestCreateConfirm(t *testing.T) {
 	oneNIC(t)
 	before := hostPicture(t)
 	ssh := "SSH_CONNECTION=10.9.0.1 1 10.9.0.2 22"
-	if out, code := host(t, "create bridge br0 -i up0 --confirm 1", ssh); code != 5 || !strings.Contains(out, "nobody confirmed") {
+	if out, code := host(t, "create bridge br0 -i up0 --confirm 1 --persist", ssh); code != 5 || !strings.Contains(out, "nobody confirmed") {
 		t.Errorf("exit %d: %s", code, out)
 	}
 	if now := hostPicture(t); now != before {
 		t.Errorf("not as before:\n%s\n%s", before, now)
 	}
+	does(t, "restore", 0, "nothing to restore") // nor was it listed
 	does(t, "create bridge br0 -i up0 --confirm 0", 2, "carries the default route")
 	does(t, "confirm", 1, "no change waits")
 	does(t, "recover", 0, "nothing to recover")
@@ -186,7 +187,7 @@ func TestCreateConfirm(t *testing.T) {
 	}
 	done := make(chan result)
 	go func() {
-		out, code := host(t, "create bridge br0 -i auto --confirm 60 --json", ssh)
+		out, code := host(t, "create bridge br0 -i auto --confirm 60 --persist --json", ssh)
 		done <- result{out, code}
 	}()
 	mgmttest.Until(t, "the change waits for confirmation", func() bool {
@@ -207,7 +208,9 @@ func TestCreateConfirm(t *testing.T) {
 	if out := hostSh(t, "ip -br address show br0; ip route"); !strings.Contains(out, "10.9.0.2/24") || !strings.Contains(out, "default via 10.9.0.1 dev br0 metric 50") {
 		t.Errorf("moved: %s", out)
 	}
+	does(t, "restore", 0, "unchanged bridge br0")
 	does(t, "cancel bridge br0 --confirm 0 -f", 0, "removed bridge br0")
+	does(t, "restore", 0, "nothing to restore")
 	if now := hostPicture(t); now != before {
 		t.Errorf("not as before:\n%s\n%s", before, now)
 	}

@@ -58,7 +58,7 @@ func TestRestore(t *testing.T) {
 	if now := wires(t); now != bare {
 		t.Fatalf("this is no reboot:\n%s\n%s", bare, now)
 	}
-	does(t, "check -n", 1, "switch /run/vswitch/nobody: was created with --persist, and is not there", "cure: vnetctl restore")
+	does(t, "check -n --dhcp 0", 1, "switch /run/vswitch/nobody: was created with --persist, and is not there", "cure: vnetctl restore")
 	does(t, "cancel -u nobody --dry-run", 0, "switch /run/vswitch/nobody is not there, and will not be made anew")
 	does(t, "restore --dry-run", 0, "planned switch /run/vswitch/nobody", "ip link add name br7")
 	hostSh(t, "ip link set up0 down; ip link set up0 name up9")
@@ -71,7 +71,7 @@ func TestRestore(t *testing.T) {
 		t.Errorf("not as it was made:\n%s\n%s", made, now)
 	}
 	does(t, "-s /run/vswitch/nobody ports -o name", 0, "tap0", "tap1")
-	does(t, "check -n", 0)
+	does(t, "check -n --dhcp 0", 0)
 	if r := restoredOf(t, "--boot", 0); r.Failures != 0 || r.Sets[0].State != "unchanged" || r.Sets[1].State != "unchanged" {
 		t.Errorf("twice: %+v", r)
 	}
@@ -95,11 +95,16 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 	hostSh(t, "mkdir /var/lib/vnetctl; mount -t tmpfs -o ro none /var/lib/vnetctl")
 	before := hostPicture(t)
-	does(t, "create bridge br1 --persist", 5, "could not be recorded", "read-only file system")
+	does(t, "create bridge br1 --persist", 5, "all is as it was before", "cannot be recorded", "read-only file system", "findmnt")
 	if now := hostPicture(t); now != before {
 		t.Errorf("not as before:\n%s\n%s", before, now)
 	}
 	hostSh(t, "umount /var/lib/vnetctl")
+	does(t, "create bridge br1", 0, "made bridge br1")
+	hostSh(t, "mount -t tmpfs -o ro none /var/lib/vnetctl")
+	does(t, "create bridge br1 --persist", 1, "cannot be recorded", "findmnt") // nothing to undo
+	hostSh(t, "umount /var/lib/vnetctl")
+	does(t, "cancel bridge br1", 0, "removed bridge br1")
 	does(t, "create switch /run/sw -u nobody --persist", 0, "made switch")
 	does(t, "cancel switch /run/sw", 0, "removed switch")
 	does(t, "create switch /run/sw -u nobody --persist", 0, "made switch")

@@ -272,7 +272,7 @@ func (e *Engine) commit(j *journal, state *State, plan *Plan) error {
 		if undo := errors.Join(state.write(e.Dir), e.rollBack(j), e.tidy(state)); undo != nil {
 			return errors.Join(err, undo)
 		}
-		return &Error{Code: ErrRolledBack, Cause: "what shall survive a reboot could not be recorded, and all is as it was before", Err: err, Cure: "df -h " + e.Lib}
+		return &Error{Code: ErrRolledBack, Cause: "all is as it was before", Err: err, Cure: cureOf(err)}
 	}
 	e.point("persistent")
 	if err := j.remove(); err != nil {

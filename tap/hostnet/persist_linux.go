@@ -146,22 +146,26 @@ func (e *Engine) persist(p *Plan) error {
 	if len(p.Persist) == 0 && len(list) == len(old) {
 		return nil
 	}
-	path := filepath.Join(e.Lib, persistentName)
+	if err := writePersistent(e.Lib, list); err != nil {
+		return &Error{Code: ErrJournal, Cause: "what shall survive a reboot cannot be recorded", Err: err, Cure: "df -h " + e.Lib + "; findmnt -T " + e.Lib}
+	}
+	return nil
+}
+
+func writePersistent(lib string, list []Wish) error {
+	path := filepath.Join(lib, persistentName)
 	if len(list) == 0 {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("forget what shall survive a reboot: %w", err)
+			return err
 		}
-		return syncDir(e.Lib)
+		return syncDir(lib)
 	}
 	text, err := json.MarshalIndent(persistent{journalVersion, list}, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(e.Lib, 0o755); err != nil {
-		return fmt.Errorf("record what shall survive a reboot: %w", err)
+	if err := os.MkdirAll(lib, 0o755); err != nil {
+		return err
 	}
-	if err := writeFile(path, append(text, '\n')); err != nil {
-		return fmt.Errorf("record what shall survive a reboot: %w", err)
-	}
-	return nil
+	return writeFile(path, append(text, '\n'))
 }
