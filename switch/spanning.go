@@ -90,7 +90,7 @@ func (t *tree) Send(port int, b *stp.BPDU) {
 	t.sp.outbox.put(p, stp.AppendFrame(nil, t.sp.cfg.MAC, tag, b))
 }
 
-// SetState notes that a port opens or closes.
+// SetState notes that a port opens or closes, or has another role.
 func (t *tree) SetState(port int, _ stp.State) { t.sp.moved[port] = true }
 
 // Flush notes that a port's addresses are to be forgotten.

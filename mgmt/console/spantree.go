@@ -89,22 +89,30 @@ func (n *news) treeNews(out *output) {
 	before, now := n.trees, n.c.tree.Branches()
 	n.trees = now
 	for _, vid := range keysOfBoth(before, now) {
-		was, is := before[vid], now[vid]
-		for _, port := range keysOfBoth(was.Ports, is.Ports) {
-			old, cur := was.Ports[port].news(), is.Ports[port].news()
-			text := fmt.Sprintf("Port %04d VLAN %s", port, n.c.vlanText(vid))
-			if old == "" && cur != "" {
-				n.line(out, tagFSTPAdd, "%s", text)
-			}
-			if cur == "" && old != "" {
-				n.line(out, tagFSTPDel, "%s", text)
-			}
-			if cur != "" && cur != old {
-				n.line(out, tagFSTPStatus, "%s %s", text, cur)
-			}
+		n.branchNews(out, vid, before[vid], now[vid])
+	}
+}
+
+// branchNews is treeNews for one VLAN, in vde_switch's order.
+func (n *news) branchNews(out *output, vid frame.VID, was, is Branch) {
+	ports := keysOfBoth(was.Ports, is.Ports)
+	text := func(port int) string { return fmt.Sprintf("Port %04d VLAN %s", port, n.c.vlanText(vid)) }
+	for _, port := range ports {
+		switch there, now := was.Ports[port].news() != "", is.Ports[port].news() != ""; {
+		case now && !there:
+			n.line(out, tagFSTPAdd, "%s", text(port))
+		case there && !now:
+			n.line(out, tagFSTPDel, "%s", text(port))
 		}
-		if len(is.Ports) > 0 && (is.Root != was.Root || is.RootPort != was.RootPort) {
-			n.line(out, tagFSTPRoot, "Port %04d VLAN %s -> %s", is.RootPort, n.c.vlanText(vid), idText(is.Root))
+	}
+	// A tree that has just begun says nothing before it has found a root.
+	begun := was.Ports == nil && is.RootPort == 0
+	if is.Ports != nil && !begun && (is.Root != was.Root || is.RootPort != was.RootPort) {
+		n.line(out, tagFSTPRoot, "%s -> %s", text(is.RootPort), idText(is.Root))
+	}
+	for _, port := range ports {
+		if cur := is.Ports[port].news(); cur != "" && cur != was.Ports[port].news() {
+			n.line(out, tagFSTPStatus, "%s %s", text(port), cur)
 		}
 	}
 }

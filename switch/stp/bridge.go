@@ -9,7 +9,7 @@ import (
 type Host interface {
 	// Send has a BPDU leave by a port.
 	Send(port int, b *BPDU)
-	// SetState opens or closes a port.
+	// SetState opens or closes a port, or tells that its role is another.
 	SetState(port int, s State)
 	// Flush forgets the addresses learned behind a port.
 	Flush(port int)

@@ -30,6 +30,7 @@ func (p *port) enterRole() {
 	case Disabled, Alternate, Backup:
 		p.learn, p.forward = false, false
 	}
+	p.b.host.SetState(p.number, p.state())
 }
 
 func (p *port) stepDisabled() bool {
