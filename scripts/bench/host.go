@@ -128,18 +128,23 @@ func (s *site) veths() {
 
 // awaitDevices waits for p1 and p2, and gives them addresses.
 func (s *site) awaitDevices() {
-	for i, end := range s.ends {
-		deadline := time.Now().Add(5 * time.Second)
-		for s.failed == nil && end.in("ip", "link", "show", fmt.Sprintf("p%d", i+1)).Run() != nil {
-			if time.Now().After(deadline) {
-				s.failed = fmt.Errorf("the switch made no device p%d", i+1)
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		s.ip(end, "link set lo up")
-		s.ip(end, fmt.Sprintf("addr add 10.77.0.%d/24 dev p%d", i+1, i+1))
-		s.ip(end, fmt.Sprintf("link set p%d mtu %d up", i+1, s.mtu))
+	for i := range s.ends {
+		s.awaitDevice(i)
 	}
+}
+
+func (s *site) awaitDevice(i int) {
+	end := s.ends[i]
+	deadline := time.Now().Add(5 * time.Second)
+	for s.failed == nil && end.in("ip", "link", "show", fmt.Sprintf("p%d", i+1)).Run() != nil {
+		if time.Now().After(deadline) {
+			s.failed = fmt.Errorf("the switch made no device p%d", i+1)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.ip(end, "link set lo up")
+	s.ip(end, fmt.Sprintf("addr add 10.77.0.%d/24 dev p%d", i+1, i+1))
+	s.ip(end, fmt.Sprintf("link set p%d mtu %d up", i+1, s.mtu))
 }
 
 // hostPeer is a way to connect two namespaces.
@@ -271,6 +276,7 @@ func hostScenarios(vswitch string, s settings) []*scenario {
 		}
 		list = append(list, sc)
 	}
+	list = append(list, bulkScenarios(vswitch, s)...)
 	for _, size := range []int{64, 1514} {
 		list = append(list, hostFrames(fmt.Sprintf("host/frames/%d", size), tableRate, use, vswitch, &plan{jobs: pairJobs(1, size, 64), dur: s.dur}))
 	}
@@ -306,6 +312,8 @@ func hostTargets() []target {
 		{"TAP to TAP, iperf3 TCP, MTU 1500, this machine's own congestion control: x kernel bridge", 0.9, true, ratio("host/tcp/1500/1/own", tap, "bridge", mGbps), "host/tcp/1500/1/own"},
 		{"TAP to TAP, RTT p50: x kernel bridge", 1.5, false, ratio("host/rtt/64", tap, "bridge", mP50), "host/rtt/64"},
 		{"TAP to TAP, RTT p50: x vde_switch", 1, false, ratio("host/rtt/64", tap, "vde_switch", mP50), "host/rtt/64"},
+		{"TAP to stream, TCP, MTU 1500: x stream to stream", 0.6, true, ratio("host/bulk/1500", bulkOut, bulkBase, mGbps), "host/bulk/1500"},
+		{"stream to TAP, TCP, MTU 1500: x the same without offload", 2, true, ratio("host/bulk/1500", bulkIn, bulkInPlain, mGbps), "host/bulk/1500"},
 		{"packet to packet, 64 B: x Open vSwitch, userspace", 3, true, ratio("host/frames/64", packet, ovs, mFPS), "host/frames/64"},
 		{"packet to packet, 1514 B: x Open vSwitch, userspace", 3, true, ratio("host/frames/1514", packet, ovs, mFPS), "host/frames/1514"},
 	}
