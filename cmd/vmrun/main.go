@@ -144,6 +144,7 @@ func (o *order) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringArrayVar(&o.nets, "net", nil, "a network card (default \"switch\")")
+	f.StringVar(&o.xml, "xml", "", "file with the interfaces of a libvirt domain, which are cards, too")
 	f.StringVarP(&o.where, "switch", "s", "", "directory or name of the switch of cards on one (default \""+api.DefaultName+"\")")
 	f.StringVar(&o.vm.Name, "name", "", "the VM's name")
 	f.StringVar(&o.vm.MAC, "mac", "", "the first card's address instead of one made from the name")

@@ -119,6 +119,8 @@ func TestPrint(t *testing.T) {
 		{"bad-name", []string{"--name", "a/b", "/nosuch/disk.img"}},
 		{"bad-accel", []string{"--accel", "fast", "/nosuch/disk.img"}},
 		{"passt-of-qemu", []string{"--net", "passt", "--", "-S"}},
+		{"xml", []string{"--xml", "testdata/domain.xml", "--name", "vm1", "--", "-S"}},
+		{"xml-bad", []string{"--xml", "testdata/bad.xml", "--", "-S"}},
 		{"no-network", []string{"--net", "network=nosuch", "--", "-S"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

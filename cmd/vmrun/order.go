@@ -21,6 +21,7 @@ type order struct {
 	vm    machine
 	nets  []string
 	where string // the switch
+	xml   string // file with interfaces of libvirt's
 	accel string
 	print bool
 
@@ -116,130 +117,6 @@ func (o *order) check() error {
 	return nil
 }
 
-// resolve parses the cards and finds out what of the host they need.
-func (o *order) resolve(e env) error {
-	if len(o.nets) == 0 {
-		o.nets = []string{"switch"}
-	}
-	for i, text := range o.nets {
-		n, err := netdev.ParseNet(text)
-		if err != nil {
-			return err
-		}
-		switch n.Mode {
-		case "switch":
-			n, err = o.resolveSwitch(n)
-		case "network":
-			n, err = resolveNetwork(n)
-		case "user":
-			if o.ssh == 0 && (o.vm.managed() || n.Has("ssh")) {
-				n, o.ssh, err = withSSH(n, o.vm.Name, e.free)
-			}
-		case "ethernet":
-			n, err = o.resolveEthernet(n)
-		case "direct":
-			if !n.Has("fd") {
-				err = &usageError{"--net direct: vmrun does not make macvtap devices yet", "make one (ip link add link " + n.Get("dev") + " name macvtap0 type macvtap mode bridge), open /dev/tapN on a descriptor and give fd=N"}
-			}
-		case "passt":
-			n, err = o.resolvePasst(n)
-		case "bridge", "tap":
-			n, err = o.resolveBridge(n, i)
-		}
-		if err != nil {
-			return err
-		}
-		o.vm.Nets = append(o.vm.Nets, n)
-	}
-	return nil
-}
-
-func (o *order) resolveSwitch(n netdev.Net) (netdev.Net, error) {
-	if n.Has("sock") {
-		return n, nil
-	}
-	where := o.where
-	if n.Has("name") {
-		where = n.Get("name")
-	}
-	dir, err := api.FindDir(where)
-	if err != nil {
-		return n, err
-	}
-	if err := api.CheckSocketPath(filepath.Join(dir, api.StreamName)); err != nil {
-		return n, err // QEMU would cut it off without a word
-	}
-	return n.Set("sock", dir), nil
-}
-
-// resolveNetwork finds the switch or the bridge of a name.
-func resolveNetwork(n netdev.Net) (netdev.Net, error) {
-	name := n.Get("name")
-	if dir, err := api.FindDir(name); err == nil {
-		if _, err := os.Stat(dir); err == nil {
-			return n.Set("sock", dir), nil
-		}
-	}
-	if isBridge(name) {
-		return n.Set("br", name), nil
-	}
-	return n, &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("--net network=%s: there is neither a switch nor a bridge of that name", name), Hint: "start one: vswitch --name " + name}
-}
-
-// resolveBridge has QEMU's own TAP put into the bridge by a script of ours where
-// we may do that; otherwise QEMU's helper makes one. Both go with QEMU.
-func (o *order) resolveBridge(n netdev.Net, card int) (netdev.Net, error) {
-	br := n.Get("br")
-	if br == "" || n.Has("fd") || n.Has("fds") || n.Has("script") || n.Has("helper") {
-		return n, nil
-	}
-	if !o.print && !isBridge(br) {
-		return n, &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("--net %s: there is no bridge %s on this host", n.Mode, br), Hint: "make it: vnetctl create bridge " + br}
-	}
-	if os.Geteuid() != 0 || !o.vm.managed() {
-		if n.Mode == "tap" {
-			return n, &api.Error{Code: api.ErrForbidden, Message: "--net tap,br=" + br + ": a TAP can be put into a bridge only by root, for a VM with a disk or a kernel", Hint: "use --net bridge=" + br + ", by QEMU's helper; or sudo"}
-		}
-		return n, nil
-	}
-	dir, err := vmDir(o.vm.Name)
-	if err != nil {
-		return n, err
-	}
-	if !n.Has("ifname") {
-		n = n.Set("ifname", "vnet%d")
-	}
-	return n.Set("script", filepath.Join(dir, fmt.Sprintf("up%d", card))), nil
-}
-
-// resolveEthernet takes the downscript from QEMU, which does not run it when it
-// is killed: it is the keeper's.
-func (o *order) resolveEthernet(n netdev.Net) (netdev.Net, error) {
-	down := n.Get("downscript")
-	if !o.vm.managed() || down == "" || down == "no" {
-		return n, nil
-	}
-	if !n.Has("ifname") {
-		return n, &usageError{"--net ethernet: a downscript needs to be told the device", "give ifname=NAME"}
-	}
-	o.after = append(o.after, []string{down, n.Get("ifname")})
-	return n.Set("downscript", "no"), nil
-}
-
-func (o *order) resolvePasst(n netdev.Net) (netdev.Net, error) {
-	if n.Has("sock") {
-		return n, nil
-	}
-	if !o.vm.managed() {
-		return n, &usageError{"--net passt: passt can be started only for a VM with a disk or a kernel", "start it yourself and give sock=PATH"}
-	}
-	dir, err := vmDir(o.vm.Name)
-	if err != nil {
-		return n, err
-	}
-	return n.Set("sock", filepath.Join(dir, "passt")), nil
-}
-
 // accelerate decides whether KVM is used, and says why not.
 func (o *order) accelerate(ctx context.Context, path string, e env) (remark string) {
 	switch {
@@ -287,22 +164,6 @@ func kvmWorks(ctx context.Context, program string) error {
 	_ = os.MkdirAll(filepath.Dir(file), 0o755)
 	_ = os.WriteFile(file, append(boot, said...), 0o600)
 	return err
-}
-
-// passtArgs start passt for one guest; it ends when the guest does.
-func passtArgs(n netdev.Net) []string {
-	argv := []string{"passt", "-f", "-1", "-s", n.Get("sock")}
-	for _, o := range [][2]string{{"tcp-ports", "-t"}, {"udp-ports", "-u"}} {
-		for _, v := range n.All(o[0]) {
-			argv = append(argv, o[1], v)
-		}
-	}
-	for _, o := range [][2]string{{"address", "-a"}, {"gateway", "-g"}, {"interface", "-i"}} {
-		if v := n.Get(o[0]); v != "" {
-			argv = append(argv, o[1], v)
-		}
-	}
-	return argv
 }
 
 // cacheDir is where answers are kept that can be asked for again; "": nowhere.

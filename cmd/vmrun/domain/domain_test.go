@@ -1,0 +1,95 @@
+package domain
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"vnetkit/cmd/vmrun/netdev"
+)
+
+func TestRead(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"bridge", `<interface type='bridge'><source bridge='br0'/><target dev='vnet7'/><mac address='52:54:00:00:00:01'/></interface>`, "bridge,br=br0,ifname=vnet7,mac=52:54:00:00:00:01"},
+		{"bridge as it once was", `<interface type='bridge'><source dev='br0'/></interface>`, "bridge,br=br0"},
+		{"network", `<interface type='network'><source network='default'/></interface>`, "network,name=default"},
+		{"user", `<interface type='user'/>`, "user"},
+		{"user with a network", `<interface type='user'><ip family='ipv4' address='172.17.2.0' prefix='24'/><ip family='ipv6' address='2001:db8:ac10:fd01::' prefix='64'/></interface>`,
+			"user,net=172.17.2.0/24,ipv6-prefix=2001:db8:ac10:fd01::,ipv6-prefixlen=64"},
+		{"forwards", `<interface type='user'><portForward proto='tcp' address='192.0.2.1'><range start='2022' to='22'/></portForward>
+			<portForward proto='udp'><range start='5000' end='5003' to='6000'/><range start='5001' end='5002' exclude='yes'/></portForward></interface>`,
+			"user,hostfwd=tcp:192.0.2.1:2022-:22,hostfwd=udp:127.0.0.1:5000-:6000,hostfwd=udp:127.0.0.1:5003-:6003"},
+		{"passt", `<interface type='user'><backend type='passt'/><source dev='eth0'/></interface>`, "passt,interface=eth0"},
+		{"ethernet", `<interface type='ethernet'><target dev='tap1' managed='no'/><script path='/etc/up'/><downscript path='/etc/down'/></interface>`, "ethernet,ifname=tap1,managed=no,script=/etc/up,downscript=/etc/down"},
+		{"direct", `<interface type='direct'><source dev='eth0' mode='vepa'/></interface>`, "direct,dev=eth0,mode=vepa"},
+		{"mcast", `<interface type='mcast'><source address='230.0.0.1' port='5558'/></interface>`, "mcast,addr=230.0.0.1:5558"},
+		{"server", `<interface type='server'><source port='5558'/></interface>`, "server,addr=:5558"},
+		{"client", `<interface type='client'><source address='192.0.2.1' port='5558'/></interface>`, "client,addr=192.0.2.1:5558"},
+		{"udp", `<interface type='udp'><source address='127.0.0.1' port='1'><local address='127.0.0.1' port='2'/></source></interface>`, "udp,addr=127.0.0.1:1,local=127.0.0.1:2"},
+		{"vhostuser", `<interface type='vhostuser'><source type='unix' path='/tmp/v,1' mode='server'/><driver queues='4' rx_queue_size='512'><host csum='off' tso4='off'/><guest csum='off'/></driver></interface>`,
+			"vhost-user,sock=/tmp/v,,1,server=on,queues=4,rxqueue=512,device=csum=off,device=host_tso4=off,device=guest_csum=off"},
+		{"hostdev", `<interface type='hostdev' managed='yes'><source><address type='pci' domain='0x0000' bus='0x06' slot='0x10' function='0x2'/></source></interface>`, "hostdev,host=0000:06:10.2"},
+		{"vdpa", `<interface type='vdpa'><source dev='/dev/vhost-vdpa-0'/></interface>`, "vdpa,dev=/dev/vhost-vdpa-0"},
+		{"null", `<interface type='null'><model type='e1000'/><boot order='1'/><link state='down'/></interface>`, "null,model=e1000,boot=1,link=down"},
+		{"domain", `<?xml version='1.0'?><domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>x</name><devices><disk/><interface type='user'/><!-- --><interface type='null'/></devices></domain>`, "user null"},
+		{"devices", `<devices><interface type='user'><mtu size='9000'/></interface></devices>`, "user,mtu=9000"},
+		{"nothing", `<domain/>`, ""},
+		{"unknown", "<interface type='user'>\n<colour/></interface>", "user !line 2: <colour>"},
+		{"unknown driver", "<interface type='user'><driver ioeventfd='on' name='qemu'/></interface>", "user !line 1: driver ioeventfd"},
+
+		{"not XML", "<interface type=\"user\">\n<mac address=\"52:54:00:00:00:01:/>", "error line 2"},
+		{"cut", "<interface type='user'>", "error line 1"},
+		{"two", "<interface type='user'/>\n<interface type='user'/>", "error line 2: a second"},
+		{"empty", "", "error line 1"},
+		{"another root", "<network/>", "error line 1: <network>"},
+		{"no such type", "<devices>\n<interface type='quantum'/></devices>", "error line 2: unknown interface type"},
+		{"group", "<interface type='user'><mac address='11:22:33:44:55:66'/></interface>", "error line 1: --net user: mac="},
+		{"vds", "<interface type='vds'/>", "error line 1: --net vds"},
+		{"no source", "<interface type='bridge'/>", "error line 1: --net bridge: br= is missing"},
+		{"filter", "<interface type='user'>\n<filterref filter='clean-traffic'/></interface>", "error line 2: <filterref> cannot be had"},
+		{"script", "<interface type='user'><script path='/x'/></interface>", "error line 1: <script> belongs"},
+		{"forward", "<interface type='null'><portForward proto='tcp'/></interface>", "error line 1: <portForward> belongs"},
+		{"range", "<interface type='user'><portForward proto='tcp'><range start='9' end='1'/></portForward></interface>", "error line 1: range from 9 to 1"},
+		{"ports", "<interface type='user'><portForward proto='tcp'><range start='1' end='65535'/></portForward></interface>", "error line 1: more than"},
+		{"group source", "<interface type='mcast'><source address='192.0.0.1' port='5558'/></interface>", "error line 1: --net mcast"},
+		{"deep", strings.Repeat("<a>", 100), "error line 1: too much"},
+	} {
+		nets, warnings, err := Read(strings.NewReader(c.text))
+		var words []string
+		for _, n := range nets {
+			words = append(words, n.String())
+		}
+		got := strings.Join(words, " ")
+		for _, w := range warnings {
+			got += " !" + w
+		}
+		if err != nil {
+			got = "error " + err.Error()
+			var bad *netdev.UsageError
+			if !errors.As(err, &bad) || bad.Cure == "" {
+				t.Errorf("%s: an error without a cure", c.name)
+			}
+		}
+		if got != c.want && (!strings.ContainsAny(c.want, "!") && err == nil || !strings.HasPrefix(got, c.want)) {
+			t.Errorf("%s: %s\nwant %s", c.name, got, c.want)
+		}
+	}
+}
+
+// FuzzRead reads anything; what comes of it is a --net that is understood.
+func FuzzRead(f *testing.F) {
+	f.Add("<interface type='user'><ip address='1.2.3.4'/><portForward proto='tcp'><range start='1' end='9'/></portForward></interface>")
+	f.Add("<domain><devices><interface type='hostdev'><source><address/></source></interface></devices></domain>")
+	f.Add("<a><b></a>")
+	f.Fuzz(func(t *testing.T, text string) {
+		nets, _, err := Read(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		for _, n := range nets {
+			if _, err := netdev.ParseNet(n.String()); err != nil {
+				t.Fatalf("%q: %v", text, err)
+			}
+		}
+	})
+}

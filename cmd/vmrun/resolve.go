@@ -1,0 +1,184 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"vnetkit/cmd/vmrun/domain"
+	"vnetkit/cmd/vmrun/netdev"
+	"vnetkit/mgmt/api"
+)
+
+// resolve parses the cards and finds out what of the host they need.
+func (o *order) resolve(e env) error {
+	if err := o.readXML(e); err != nil {
+		return err
+	}
+	if len(o.nets) == 0 {
+		o.nets = []string{"switch"}
+	}
+	for i, text := range o.nets {
+		n, err := netdev.ParseNet(text)
+		if err != nil {
+			return err
+		}
+		switch n.Mode {
+		case "switch":
+			n, err = o.resolveSwitch(n)
+		case "network":
+			n, err = resolveNetwork(n)
+		case "user":
+			if o.ssh == 0 && (o.vm.managed() || n.Has("ssh")) {
+				n, o.ssh, err = withSSH(n, o.vm.Name, e.free)
+			}
+		case "ethernet":
+			n, err = o.resolveEthernet(n)
+		case "direct":
+			if !n.Has("fd") {
+				err = &usageError{"--net direct: vmrun does not make macvtap devices yet", "make one (ip link add link " + n.Get("dev") + " name macvtap0 type macvtap mode bridge), open /dev/tapN on a descriptor and give fd=N"}
+			}
+		case "passt":
+			n, err = o.resolvePasst(n)
+		case "bridge", "tap":
+			n, err = o.resolveBridge(n, i)
+		}
+		if err != nil {
+			return err
+		}
+		o.vm.Nets = append(o.vm.Nets, n)
+	}
+	return nil
+}
+
+// readXML puts libvirt's interfaces before the others.
+func (o *order) readXML(e env) error {
+	if o.xml == "" {
+		return nil
+	}
+	f, err := os.Open(o.xml)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	nets, warnings, err := domain.Read(f)
+	var bad *netdev.UsageError
+	if errors.As(err, &bad) {
+		return &usageError{o.xml + ": " + bad.What, bad.Cure}
+	}
+	for _, w := range warnings {
+		fmt.Fprintf(e.stderr, "vmrun: %s: %s\n", o.xml, w)
+	}
+	var texts []string
+	for _, n := range nets {
+		texts = append(texts, n.String())
+	}
+	if len(texts) == 0 {
+		texts = []string{"none"} // a domain without an interface has no network
+	}
+	o.nets = append(texts, o.nets...)
+	return nil
+}
+
+func (o *order) resolveSwitch(n netdev.Net) (netdev.Net, error) {
+	if n.Has("sock") {
+		return n, nil
+	}
+	where := o.where
+	if n.Has("name") {
+		where = n.Get("name")
+	}
+	dir, err := api.FindDir(where)
+	if err != nil {
+		return n, err
+	}
+	if err := api.CheckSocketPath(filepath.Join(dir, api.StreamName)); err != nil {
+		return n, err // QEMU would cut it off without a word
+	}
+	return n.Set("sock", dir), nil
+}
+
+// resolveNetwork finds the switch or the bridge of a name.
+func resolveNetwork(n netdev.Net) (netdev.Net, error) {
+	name := n.Get("name")
+	if dir, err := api.FindDir(name); err == nil {
+		if _, err := os.Stat(dir); err == nil {
+			return n.Set("sock", dir), nil
+		}
+	}
+	if isBridge(name) {
+		return n.Set("br", name), nil
+	}
+	return n, &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("--net network=%s: there is neither a switch nor a bridge of that name", name), Hint: "start one: vswitch --name " + name}
+}
+
+// resolveBridge has QEMU's own TAP put into the bridge by a script of ours where
+// we may do that; otherwise QEMU's helper makes one. Both go with QEMU.
+func (o *order) resolveBridge(n netdev.Net, card int) (netdev.Net, error) {
+	br := n.Get("br")
+	if br == "" || n.Has("fd") || n.Has("fds") || n.Has("script") || n.Has("helper") {
+		return n, nil
+	}
+	if !o.print && !isBridge(br) {
+		return n, &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("--net %s: there is no bridge %s on this host", n.Mode, br), Hint: "make it: vnetctl create bridge " + br}
+	}
+	if os.Geteuid() != 0 || !o.vm.managed() {
+		if n.Mode == "tap" {
+			return n, &api.Error{Code: api.ErrForbidden, Message: "--net tap,br=" + br + ": a TAP can be put into a bridge only by root, for a VM with a disk or a kernel", Hint: "use --net bridge=" + br + ", by QEMU's helper; or sudo"}
+		}
+		return n, nil
+	}
+	dir, err := vmDir(o.vm.Name)
+	if err != nil {
+		return n, err
+	}
+	if !n.Has("ifname") {
+		n = n.Set("ifname", "vnet%d")
+	}
+	return n.Set("script", filepath.Join(dir, fmt.Sprintf("up%d", card))), nil
+}
+
+// resolveEthernet takes the downscript from QEMU, which does not run it when it
+// is killed: it is the keeper's.
+func (o *order) resolveEthernet(n netdev.Net) (netdev.Net, error) {
+	down := n.Get("downscript")
+	if !o.vm.managed() || down == "" || down == "no" {
+		return n, nil
+	}
+	if !n.Has("ifname") {
+		return n, &usageError{"--net ethernet: a downscript needs to be told the device", "give ifname=NAME"}
+	}
+	o.after = append(o.after, []string{down, n.Get("ifname")})
+	return n.Set("downscript", "no"), nil
+}
+
+func (o *order) resolvePasst(n netdev.Net) (netdev.Net, error) {
+	if n.Has("sock") {
+		return n, nil
+	}
+	if !o.vm.managed() {
+		return n, &usageError{"--net passt: passt can be started only for a VM with a disk or a kernel", "start it yourself and give sock=PATH"}
+	}
+	dir, err := vmDir(o.vm.Name)
+	if err != nil {
+		return n, err
+	}
+	return n.Set("sock", filepath.Join(dir, "passt")), nil
+}
+
+// passtArgs start passt for one guest; it ends when the guest does.
+func passtArgs(n netdev.Net) []string {
+	argv := []string{"passt", "-f", "-1", "-s", n.Get("sock")}
+	for _, o := range [][2]string{{"tcp-ports", "-t"}, {"udp-ports", "-u"}} {
+		for _, v := range n.All(o[0]) {
+			argv = append(argv, o[1], v)
+		}
+	}
+	for _, o := range [][2]string{{"address", "-a"}, {"gateway", "-g"}, {"interface", "-i"}} {
+		if v := n.Get(o[0]); v != "" {
+			argv = append(argv, o[1], v)
+		}
+	}
+	return argv
+}
