@@ -257,13 +257,14 @@ func (s *session) setValue(q request, v uint64) error {
 	return nil
 }
 
-// reset stops all rings, as a device's reset does.
+// reset stops all rings, as a device's reset does. Where they ended is kept: QEMU
+// 7.2 resets a device whose VM pauses or leaves, and asks for that afterwards.
 func (s *session) reset() {
 	s.l.change(func() {
 		for _, r := range s.l.rings {
 			r.stop()
 			s.l.hangUp(r)
-			r.enabled, r.base = false, 0
+			r.enabled = false
 		}
 	})
 }

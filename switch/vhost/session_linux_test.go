@@ -339,3 +339,20 @@ func TestOffload(t *testing.T) {
 		t.Errorf("a frame made for the driver before: refused %d, %v", b.Refused, err)
 	}
 }
+
+// TestResetKeepsPlaces: a front end may reset the device and then ask where its
+// rings have ended.
+func TestResetKeepsPlaces(t *testing.T) {
+	l, g := pair(t, frontend.Options{})
+	defer l.Close()
+	for range 3 {
+		must(t, g.SendFrame(filled(60, 1)))
+	}
+	if got := len(readFrames(t, l)); got != 3 {
+		t.Fatalf("%d frames", got)
+	}
+	must(t, g.Tell(uint32(setStatus), frontend.U64(0)))
+	if base, err := g.Stop(g.TX[0]); base != 3 || err != nil {
+		t.Errorf("it is to go on at %d, %v; want 3", base, err)
+	}
+}
