@@ -174,7 +174,7 @@ func (o *options) hostScenarios() []*scenario {
 	if o.quick || len(o.peers) > 0 {
 		return nil
 	}
-	return hostScenarios(o.vswitch, o.settings)
+	return append(hostScenarios(o.vswitch, o.settings), vhostScenarios(o.vswitch, o.settings)...)
 }
 
 func (o *options) selectScenarios(peers []*peer) ([]*scenario, error) {

@@ -26,7 +26,7 @@ func printReport(w io.Writer, list []*scenario, r *results) {
 			tableScale, []string{"scenario", "case", "what", "median", "min", "max"}, nil},
 		{"Management. x without: frames/s with it : without it, in turns.",
 			tableManage, []string{"scenario", "case", "what", "median", "min", "max"}, nil},
-		{"The host's own network: iperf3 between two namespaces, Gbit/s received. own: with this machine's TCP congestion control, " + machineCongestion() + "; elsewhere Linux's, " + linuxCongestion + ".",
+		{"The host's own network: iperf3 between two namespaces, or two guests, Gbit/s received. own: with this machine's TCP congestion control, " + machineCongestion() + "; elsewhere Linux's, " + linuxCongestion + ".",
 			tableHost, []string{"scenario", "switch", "Gbit/s", "[min-max]", "x bridge", "x vde_switch"}, hostRow},
 	} {
 		rows := [][]string{t.head}

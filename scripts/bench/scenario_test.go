@@ -3,6 +3,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -13,7 +14,8 @@ func TestScenariosFitTheirPeers(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
-	for _, s := range append(allScenarios(peers, settings{dur: time.Second}), hostScenarios("vswitch", settings{dur: time.Second})...) {
+	dur := settings{dur: time.Second}
+	for _, s := range slices.Concat(allScenarios(peers, dur), hostScenarios("vswitch", dur), vhostScenarios("vswitch", dur)) {
 		if seen[s.name] {
 			t.Errorf("%s: twice", s.name)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 )
 
 // target is one line of "what it must reach". Its value is NaN when the run did not measure it.
@@ -30,7 +31,7 @@ func targetTable() []target {
 	middle := func(scenario, cell, metric string) func(*results) float64 {
 		return func(r *results) float64 { return r.sum(scenario, cell, metric).mid }
 	}
-	return append(append(vdeTargets(), hostTargets()...), []target{
+	return append(slices.Concat(vdeTargets(), hostTargets(), vhostTargets()), []target{
 		{"64 B, 64 per call: x copy-only limit", 0.80, true, fps("pair/64/64", self, "copy"), "pair/64/64"},
 		{"64 B, 1 per call: x copy-only limit", 0.90, true, fps("pair/64/1", self, "copy"), "pair/64/1"},
 		{"1514 B, 64 per call: x copy-only limit", 1.0, true, fps("pair/1514/64", self, "copy"), "pair/1514/64"},
