@@ -8,6 +8,31 @@ import (
 	"vnetkit/switch/frame"
 )
 
+// A wrong length ends the stream wherever it comes, the first time and behind
+// frames of any length.
+func TestParseOutOfStep(t *testing.T) {
+	for _, before := range [][]uint32{{}, {1}, {60}, {60, 60}, {1, 60}} {
+		for _, wrong := range []uint32{0, frame.MaxLen + 1, 1 << 31} {
+			var data []byte
+			frames, runts := 0, 0
+			for _, n := range before {
+				data = append(binary.BigEndian.AppendUint32(data, n), make([]byte, n)...)
+				if n < frame.HeaderLen {
+					runts++
+				} else {
+					frames++
+				}
+			}
+			good := len(data)
+			data = append(binary.BigEndian.AppendUint32(data, wrong), make([]byte, 100)...)
+			b := frame.Batch{Buf: data}
+			if used, err := parse(&b, data); err == nil || used != good || len(b.Refs) != frames || b.Runts != runts {
+				t.Errorf("%d behind %d: used %d of %d, %d frames, %d runts, %v", wrong, before, used, good, len(b.Refs), b.Runts, err)
+			}
+		}
+	}
+}
+
 // The figure is for one frame.
 func BenchmarkParse(b *testing.B) {
 	for _, sizes := range [][]int{{64}, {1514}, {64, 1514}, {64, 128, 90, 1514, 60, 1500, 70}} {

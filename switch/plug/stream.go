@@ -74,7 +74,7 @@ func parse(b *frame.Batch, data []byte) (used int, err error) {
 	// Frames of one length come in rows. That the next one is as long as the one
 	// before is taken for granted until its length has been read, so that the
 	// processor does not wait for memory at each frame.
-	n := 0
+	n := -1 // no length
 	for len(data)-used >= frame.PrefixLen {
 		if is := int(binary.BigEndian.Uint32(data[used:])); is != n {
 			n = is
