@@ -196,13 +196,15 @@ func (r *ring) publish() (call bool) {
 	if r.usedAt == r.published {
 		return false
 	}
-	if r.log != nil {
-		r.logUsed()
-	}
 	if r.packed {
-		return r.publishPacked()
+		call = r.publishPacked()
+	} else {
+		call = r.publishSplit()
 	}
-	return r.publishSplit()
+	if r.log != nil {
+		r.logUsed() // now: what is noted before it is written may be copied before, too
+	}
+	return call
 }
 
 // listen asks the guest to say when it makes something available at a place or

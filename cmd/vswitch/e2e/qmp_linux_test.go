@@ -50,7 +50,17 @@ func (m *monitor) next() message {
 // execute runs a command without arguments and returns its answer.
 func (m *monitor) execute(command string) json.RawMessage {
 	m.t.Helper()
-	if err := json.NewEncoder(m.conn).Encode(map[string]string{"execute": command}); err != nil {
+	return m.executeWith(command, nil)
+}
+
+// executeWith runs a command and returns its answer.
+func (m *monitor) executeWith(command string, arguments map[string]any) json.RawMessage {
+	m.t.Helper()
+	call := map[string]any{"execute": command}
+	if arguments != nil {
+		call["arguments"] = arguments
+	}
+	if err := json.NewEncoder(m.conn).Encode(call); err != nil {
 		m.t.Fatalf("QMP %s: %v", command, err)
 	}
 	for {

@@ -12,11 +12,11 @@ import (
 // bootVhost boots a guest whose card is served over vhost-user: its memory is a
 // file that the switch maps. vectors=0 because QEMU 7.2 under TCG dies of
 // message-signalled interrupts with vhost-user.
-func bootVhost(t *testing.T, n int, chardev, card string) *guest {
+func bootVhost(t *testing.T, n int, chardev, card string, args ...string) *guest {
 	t.Helper()
-	return bootCard(t, n, ",vectors=0"+card,
+	return bootCard(t, n, ",vectors=0"+card, append([]string{
 		"-object", "memory-backend-memfd,id=m0,size=192M,share=on", "-machine", "memory-backend=m0",
-		"-chardev", "socket,id=c0,"+chardev, "-netdev", "vhost-user,id=n0,chardev=c0")
+		"-chardev", "socket,id=c0," + chardev, "-netdev", "vhost-user,id=n0,chardev=c0"}, args...)...)
 }
 
 // TestVhostUser plugs two guests in by their memory and one by a stream.
