@@ -96,6 +96,8 @@ func TestL2TPv3OverIP(t *testing.T) {
 		ns.Sysctl("net/ipv6/conf/all/disable_ipv6", "0")
 		ns.Sysctl("net/ipv6/conf/lo/disable_ipv6", "0")
 		sh(t, ns, "ip link set lo up; ip addr add fd00::1/64 dev lo nodad; ip addr add fd00::2/64 dev lo nodad")
+		// The kernel makes the routes of addresses later; until then what is sent to them gets lost.
+		sh(t, ns, "for i in $(seq 3000); do [ $(ip -6 route show table local | grep -c ^local.fd00::[12]) = 2 ] && exit 0; sleep 0.01; done; exit 1")
 		ns.Do(func() error {
 			near, far := netip.MustParseAddr(v.near), netip.MustParseAddr(v.far)
 			l := acceptSoon(t, openAs(t, L2TPv3(), fmt.Sprintf("l2tpv3:%v,remote=%v,session=5,rxcookie=01020304", near, far), link.Options{}))

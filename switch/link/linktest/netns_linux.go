@@ -44,14 +44,22 @@ func NewNamespace(t testing.TB) *Namespace {
 	return ns
 }
 
-// onThread calls f on a thread that ends with it.
-func onThread(f func() error) error {
-	done := make(chan error)
+// onThread calls f on a thread that ends with it. If f ends its goroutine, as
+// t.Fatal does, the caller's ends, too.
+func onThread(f func() error) (err error) {
+	done := make(chan struct{})
+	returned := false
 	go func() {
+		defer close(done)
 		runtime.LockOSThread()
-		done <- f()
+		err = f()
+		returned = true
 	}()
-	return <-done
+	<-done
+	if !returned {
+		runtime.Goexit()
+	}
+	return err
 }
 
 // Do calls f on a thread in the namespace.
