@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,6 +134,37 @@ func TestCommandRecordsFailure(t *testing.T) {
 	for _, want := range []string{"skipped: kvm: no /dev/kvm", "    reason\n", "1 passed, 3 failed, 1 skipped\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
+// The end of the time is no failure; an input found in the same moment is one.
+func TestTimeUp(t *testing.T) {
+	const upTo = "fuzz: elapsed: 3s, execs: 4559 (0/sec), new interesting: 1 (total: 52)\n--- FAIL: FuzzQuote (3.09s)\n"
+	for output, want := range map[string]bool{
+		upTo + "    context deadline exceeded\nFAIL\nexit status 1\nFAIL\tvnetkit/remote\t3.093s\n":                                                  true,
+		upTo + "    --- FAIL: FuzzQuote (0.00s)\n        words_test.go:67: no\n    \n    Failing input written to testdata/fuzz/FuzzQuote/1\nFAIL\n": false,
+		upTo + "    fuzzing process hung or terminated unexpectedly: exit status 2\n    context deadline exceeded\nFAIL\n":                           false,
+		upTo + "    words_test.go:67: context deadline exceeded\nFAIL\n":                                                                             false,
+	} {
+		if got := timeUp.MatchString(output); got != want {
+			t.Errorf("%v for\n%s", got, output)
+		}
+		path := filepath.Join(t.TempDir(), "events")
+		file, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := recorder{enc: json.NewEncoder(file), screen: io.Discard}
+		if err := errors.Join(r.commandOr(timeUp, "fuzz", []string{"sh", "-c", `printf %s "$1"; exit 1`, "", output}), file.Close()); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(text), `"Action":"pass"`); got != want {
+			t.Errorf("recorded: %s", text)
 		}
 	}
 }
