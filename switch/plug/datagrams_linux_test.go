@@ -38,7 +38,7 @@ func TestUDP(t *testing.T) {
 		a, b := freeNet()
 		near, far := netip.AddrPortFrom(a, 5000), netip.AddrPortFrom(b, 5000)
 		src := openAs(t, UDP(), fmt.Sprintf("udp:%v,remote=%v", near, far), link.Options{})
-		return acceptSoon(t, src), linktest.NewStation(t, udpFar(t, far, near))
+		return accept(t, src), linktest.NewStation(t, udpFar(t, far, near))
 	})
 }
 
@@ -49,7 +49,7 @@ func TestUDP6(t *testing.T) {
 	sh(t, ns, "ip link set lo up")
 	ns.Do(func() error {
 		near, far := netip.MustParseAddrPort("[::1]:5000"), netip.MustParseAddrPort("[::1]:5001")
-		l := acceptSoon(t, openAs(t, UDP(), fmt.Sprintf("udp:%v,remote=%v", near, far), link.Options{}))
+		l := accept(t, openAs(t, UDP(), fmt.Sprintf("udp:%v,remote=%v", near, far), link.Options{}))
 		defer l.Close()
 		s := linktest.NewStation(t, udpFar(t, far, near))
 		stranger := linktest.NewStation(t, udpFar(t, netip.MustParseAddrPort("[::1]:5002"), near))
@@ -89,7 +89,7 @@ func sh(t testing.TB, ns *linktest.Namespace, command string) {
 func TestUDPSource(t *testing.T) {
 	a, b := freeNet()
 	near, far := netip.AddrPortFrom(a, 5000), netip.AddrPortFrom(b, 5000)
-	l := acceptSoon(t, openAs(t, UDP(), fmt.Sprintf("udp:%v,remote=%v", near, far), link.Options{}))
+	l := accept(t, openAs(t, UDP(), fmt.Sprintf("udp:%v,remote=%v", near, far), link.Options{}))
 	defer l.Close()
 	for _, ap := range []netip.AddrPort{netip.AddrPortFrom(b, 5001), netip.AddrPortFrom(b.Next(), 5000)} {
 		linktest.NewStation(t, udpFar(t, ap, near)).Send(numbered(9, 60))
@@ -109,7 +109,7 @@ func TestUDPSource(t *testing.T) {
 func TestUDPNobody(t *testing.T) {
 	a, b := freeNet()
 	near, far := netip.AddrPortFrom(a, 5000), netip.AddrPortFrom(b, 5000)
-	l := acceptSoon(t, openAs(t, UDP(), fmt.Sprintf("udp:%v,remote=%v", near, far), link.Options{}))
+	l := accept(t, openAs(t, UDP(), fmt.Sprintf("udp:%v,remote=%v", near, far), link.Options{}))
 	defer l.Close()
 	for range 100 {
 		writeOne(t, l, numbered(1, 60))
@@ -170,7 +170,7 @@ func TestMcast(t *testing.T) {
 	linktest.RunDevice(t, maxDatagram, func(t testing.TB) (l link.Link, s *linktest.Station) {
 		ns := group(t)
 		ns.Do(func() error {
-			l = acceptSoon(t, openAs(t, Mcast(), "mcast:"+testGroup.String(), link.Options{}))
+			l = accept(t, openAs(t, Mcast(), "mcast:"+testGroup.String(), link.Options{}))
 			return nil
 		})
 		return l, linktest.NewStation(t, &hearsNotItself{packetWire: memberOf(t, ns, testGroup)})
@@ -183,9 +183,9 @@ func TestMcastNoEcho(t *testing.T) {
 	for _, keys := range []string{"", ",if=lo", ",if=127.0.0.1,ttl=3"} {
 		ns := group(t)
 		ns.Do(func() error {
-			one := acceptSoon(t, openAs(t, Mcast(), "mcast:"+testGroup.String()+keys, link.Options{}))
+			one := accept(t, openAs(t, Mcast(), "mcast:"+testGroup.String()+keys, link.Options{}))
 			defer one.Close()
-			two := acceptSoon(t, openAs(t, Mcast(), "mcast:"+testGroup.String()+keys, link.Options{}))
+			two := accept(t, openAs(t, Mcast(), "mcast:"+testGroup.String()+keys, link.Options{}))
 			defer two.Close()
 			s := linktest.NewStation(t, memberOf(t, ns, testGroup))
 			writeOne(t, one, numbered(1, 60))
@@ -268,7 +268,7 @@ func TestUDPInUse(t *testing.T) {
 func TestDatagramsAllocateNothing(t *testing.T) {
 	a, b := freeNet()
 	near, far := netip.AddrPortFrom(a, 1701), netip.AddrPortFrom(b, 1701)
-	l := acceptSoon(t, openAs(t, L2TPv3(), fmt.Sprintf("l2tpv3:%v,remote=%v,session=7,counter=on", near, far), link.Options{}))
+	l := accept(t, openAs(t, L2TPv3(), fmt.Sprintf("l2tpv3:%v,remote=%v,session=7,counter=on", near, far), link.Options{}))
 	defer l.Close()
 	w := udpFar(t, far, near)
 	defer w.Close()

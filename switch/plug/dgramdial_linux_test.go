@@ -34,7 +34,7 @@ func TestDgramUnix(t *testing.T) {
 		path := socketPath(t)
 		src := openAs(t, Dgram(), "dgram:unix:"+path+",remote="+path+".vm", link.Options{})
 		station := linktest.NewStation(t, unixFar(t, path+".vm", path))
-		return acceptSoon(t, src), station
+		return accept(t, src), station
 	})
 }
 
@@ -60,7 +60,7 @@ func TestDgramFirstSender(t *testing.T) {
 		other := unixFar(t, path+".x", path)
 		o := linktest.NewStation(t, other)
 		s.Send(numbered(2, 80))
-		l := acceptSoon(t, src)
+		l := accept(t, src)
 		got := newVDEReader(l).await(t, 2)
 		if len(got) != 2 || !bytes.Equal(got[0], numbered(1, 70)) || !bytes.Equal(got[1], numbered(2, 80)) {
 			t.Fatalf("%d frames came in", len(got))
@@ -82,7 +82,7 @@ func TestDgramPeerReplaced(t *testing.T) {
 	first := unixFar(t, path+".vm", path)
 	first.cleanup = nil // killed
 	s := linktest.NewStation(t, first)
-	l := acceptSoon(t, src)
+	l := accept(t, src)
 	s.Close()
 	if err := os.Remove(path + ".vm"); err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestDgramPeerReplaced(t *testing.T) {
 	}
 	_ = l.Close()
 	s = linktest.NewStation(t, unixFar(t, path+".vm", path))
-	l = acceptSoon(t, src)
+	l = accept(t, src)
 	defer l.Close()
 	s.Send(numbered(1, 60))
 	if got := one(t, l); !bytes.Equal(got[0], numbered(1, 60)) {
@@ -157,7 +157,7 @@ func TestAdoptedStream(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return acceptSoon(t, openAs(t, FD(), near, link.Options{})), linktest.NewStation(t, newWire(conn))
+		return accept(t, openAs(t, FD(), near, link.Options{})), linktest.NewStation(t, newWire(conn))
 	})
 }
 
@@ -171,7 +171,7 @@ func TestAdoptedDatagrams(t *testing.T) {
 			near, far = inherited(t, unix.SOCK_DGRAM)
 			return nil
 		})
-		return acceptSoon(t, openAs(t, FD(), near, link.Options{})), linktest.NewStation(t, &packetWire{in: far, out: far})
+		return accept(t, openAs(t, FD(), near, link.Options{})), linktest.NewStation(t, &packetWire{in: far, out: far})
 	})
 }
 
@@ -195,7 +195,7 @@ func inherited(t testing.TB, typ int) (spec string, far int) {
 func TestAdoptedEnds(t *testing.T) {
 	near, far := inherited(t, unix.SOCK_DGRAM)
 	src := openAs(t, FD(), near, link.Options{})
-	l := acceptSoon(t, src)
+	l := accept(t, src)
 	defer l.Close()
 	unix.Close(far)
 	b := &frame.Batch{Buf: numbered(0, 60), Refs: []frame.Ref{{Len: 60}}}

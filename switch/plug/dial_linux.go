@@ -31,8 +31,14 @@ type dialer struct {
 	wait time.Duration
 }
 
-func newDialer(addr address, opt link.Options) *dialer {
-	return &dialer{text: "stream:" + addr.String() + ",connect=on", dial: addr.dial, opt: opt}
+// Dialer returns a Source, called text, that yields what dial makes, and another
+// when that has died. It tries for ever.
+func Dialer(text string, opt link.Options, dial func(context.Context) (link.Link, error)) link.Source {
+	return &dialer{text: text, dial: dial, opt: opt}
+}
+
+func newDialer(addr address, opt link.Options) link.Source {
+	return Dialer("stream:"+addr.String()+",connect=on", opt, addr.dial)
 }
 
 // Accept implements link.Source. It tries for ever. A Link that lived for less

@@ -45,7 +45,7 @@ func TestL2TPv3(t *testing.T) {
 				src := openAs(t, L2TPv3(), fmt.Sprintf("l2tpv3:%v,remote=%v,%s", near, far, form.keys), link.Options{MTU: mtu})
 				w := udpFar(t, far, near)
 				w.lead, w.skip = unhex(t, form.send), len(unhex(t, form.skip))
-				return acceptSoon(t, src), w
+				return accept(t, src), w
 			}
 			linktest.RunDevice(t, qemuTunnel, func(t testing.TB) (link.Link, *linktest.Station) {
 				l, w := open(t, 0)
@@ -69,7 +69,7 @@ func TestL2TPv3(t *testing.T) {
 func TestL2TPv3Others(t *testing.T) {
 	a, b := freeNet()
 	near, far := netip.AddrPortFrom(a, 1701), netip.AddrPortFrom(b, 1701)
-	l := acceptSoon(t, openAs(t, L2TPv3(), fmt.Sprintf("l2tpv3:%v,remote=%v,session=7,cookie=01020304,counter=on", near, far), link.Options{}))
+	l := accept(t, openAs(t, L2TPv3(), fmt.Sprintf("l2tpv3:%v,remote=%v,session=7,cookie=01020304,counter=on", near, far), link.Options{}))
 	defer l.Close()
 	s := linktest.NewStation(t, udpFar(t, far, near))
 	good := unhex(t, "00030000 00000007 01020304 00000001")
@@ -100,7 +100,7 @@ func TestL2TPv3OverIP(t *testing.T) {
 		sh(t, ns, "for i in $(seq 3000); do [ $(ip -6 route show table local | grep -c ^local.fd00::[12]) = 2 ] && exit 0; sleep 0.01; done; exit 1")
 		ns.Do(func() error {
 			near, far := netip.MustParseAddr(v.near), netip.MustParseAddr(v.far)
-			l := acceptSoon(t, openAs(t, L2TPv3(), fmt.Sprintf("l2tpv3:%v,remote=%v,session=5,rxcookie=01020304", near, far), link.Options{}))
+			l := accept(t, openAs(t, L2TPv3(), fmt.Sprintf("l2tpv3:%v,remote=%v,session=5,rxcookie=01020304", near, far), link.Options{}))
 			defer l.Close()
 			family := unix.AF_INET6
 			if near.Is4() {

@@ -2,7 +2,6 @@ package plug
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net/netip"
@@ -14,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetkit/switch/link"
-	"vnetkit/switch/link/linktest"
 )
 
 // packetWire is the far end of a Link whose frames are datagrams, independently
@@ -166,18 +164,6 @@ func openAs(t testing.TB, kind link.Kind, text string, opt link.Options) link.So
 		t.Fatal(err)
 	}
 	return src
-}
-
-// acceptSoon is accept, for a Source that dials until the other side is there.
-func acceptSoon(t testing.TB, src link.Source) link.Link {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), linktest.Patience)
-	defer cancel()
-	l, err := src.Accept(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
 }
 
 // nets counts addresses: each test has its own, so that ports need no luck.

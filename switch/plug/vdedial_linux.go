@@ -21,8 +21,8 @@ import (
 )
 
 // newVDEDialer yields plugs into another VDE switch.
-func newVDEDialer(spec vdeSpec, opt link.Options) *dialer {
-	return &dialer{text: "vde:" + spec.dir, dial: spec.dial, opt: opt}
+func newVDEDialer(spec vdeSpec, opt link.Options) link.Source {
+	return Dialer("vde:"+spec.dir, opt, spec.dial)
 }
 
 // dial plugs in, in the order that VDE switches want: our socket has its name
