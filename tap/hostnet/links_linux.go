@@ -63,7 +63,13 @@ func (s *Bridge) Done(h *Host) error {
 }
 
 func (s *Bridge) same(l Link) error {
-	if l.Kind != "bridge" || l.MAC.String() != s.MAC || l.Alias != s.Mark || s.Index != 0 && l.Index != s.Index {
+	return l.mustBe("bridge", s.MAC, s.Mark, s.Index)
+}
+
+// mustBe fails unless l is the interface that a step made; index is 0 while that
+// is not known.
+func (l Link) mustBe(kind, mac, mark string, index int) error {
+	if l.Kind != kind || l.MAC.String() != mac || l.Alias != mark || index != 0 && l.Index != index {
 		return notOurs(l)
 	}
 	return nil

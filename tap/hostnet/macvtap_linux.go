@@ -187,10 +187,7 @@ func (s *Macvtap) Done(h *Host) error {
 }
 
 func (s *Macvtap) same(l Link) error {
-	if l.Kind != "macvtap" || l.MAC.String() != s.MAC || l.Alias != s.Mark || s.Index != 0 && l.Index != s.Index {
-		return notOurs(l)
-	}
-	return nil
+	return l.mustBe("macvtap", s.MAC, s.Mark, s.Index)
 }
 
 // Undo removes it. What has its name and is not ours stays.

@@ -3,6 +3,7 @@ package hostnet
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 )
 
 // Step is one small change. It is a plain value: what it needs to know about
@@ -73,18 +74,37 @@ type stepRecord struct {
 	Fields  json.RawMessage `json:"fields"`
 }
 
-// kinds makes an empty step of each kind.
-var kinds = map[string]func() Step{
-	"bridge":  func() Step { return &Bridge{} },
-	"tap":     func() Step { return &TAP{} },
-	"up":      func() Step { return &Up{} },
-	"join":    func() Step { return &Join{} },
-	"move":    func() Step { return &Move{} },
-	"copy":    func() Step { return &CopySettings{} },
-	"switch":  func() Step { return &Switch{} },
-	"dir":     func() Step { return &MakeDir{} },
-	"whole":   func() Step { return &Whole{} },
-	"macvtap": func() Step { return &Macvtap{} },
+// kinds has an empty step of each kind.
+var kinds = map[string]Step{
+	"bridge":  &Bridge{},
+	"tap":     &TAP{},
+	"up":      &Up{},
+	"join":    &Join{},
+	"move":    &Move{},
+	"copy":    &CopySettings{},
+	"switch":  &Switch{},
+	"dir":     &MakeDir{},
+	"whole":   &Whole{},
+	"macvtap": &Macvtap{},
+}
+
+// kindOf is the kind of a step; empty: it has none.
+func kindOf(step Step) string {
+	for kind, empty := range kinds {
+		if reflect.TypeOf(empty) == reflect.TypeOf(step) {
+			return kind
+		}
+	}
+	return ""
+}
+
+// emptyStep makes a step of a kind, or nil.
+func emptyStep(kind string) Step {
+	empty, ok := kinds[kind]
+	if !ok {
+		return nil
+	}
+	return reflect.New(reflect.TypeOf(empty).Elem()).Interface().(Step)
 }
 
 // MarshalJSON writes the steps down.
@@ -95,28 +115,7 @@ func (s Steps) MarshalJSON() ([]byte, error) {
 		if rev, ok := step.(Reverse); ok {
 			r.Reverse, step = true, rev.Of
 		}
-		switch step.(type) {
-		case *Bridge:
-			r.Kind = "bridge"
-		case *TAP:
-			r.Kind = "tap"
-		case *Up:
-			r.Kind = "up"
-		case *Join:
-			r.Kind = "join"
-		case *Move:
-			r.Kind = "move"
-		case *CopySettings:
-			r.Kind = "copy"
-		case *Switch:
-			r.Kind = "switch"
-		case *MakeDir:
-			r.Kind = "dir"
-		case *Whole:
-			r.Kind = "whole"
-		case *Macvtap:
-			r.Kind = "macvtap"
-		default:
+		if r.Kind = kindOf(step); r.Kind == "" {
 			return nil, fmt.Errorf("write down step %T: no such kind", step)
 		}
 		fields, err := json.Marshal(step)
@@ -137,11 +136,10 @@ func (s *Steps) UnmarshalJSON(b []byte) error {
 	}
 	*s = nil
 	for _, r := range list {
-		empty := kinds[r.Kind]
-		if empty == nil {
+		step := emptyStep(r.Kind)
+		if step == nil {
 			return fmt.Errorf("step %q is not known to this version", r.Kind)
 		}
-		step := empty()
 		if err := json.Unmarshal(r.Fields, step); err != nil {
 			return fmt.Errorf("read step %s: %w", r.Kind, err)
 		}

@@ -80,10 +80,7 @@ func (s *TAP) Done(h *Host) error {
 }
 
 func (s *TAP) same(l Link) error {
-	if l.Kind != "tuntap" || l.MAC.String() != s.MAC || l.Alias != s.Mark || s.Index != 0 && l.Index != s.Index {
-		return notOurs(l)
-	}
-	return nil
+	return l.mustBe("tuntap", s.MAC, s.Mark, s.Index)
 }
 
 // Undo removes it. What has its name and is not ours stays.
