@@ -104,7 +104,7 @@ func TestRun(t *testing.T) {
 	t.Run("standard input says hello and stays open until the end", func(t *testing.T) {
 		mark := filepath.Join(far.Home, "told")
 		ctx, cancel := context.WithCancel(t.Context())
-		var out lockedBuffer
+		var out sshtest.Output
 		var code int
 		var err error
 		var wait sync.WaitGroup
@@ -154,24 +154,6 @@ func TestRun(t *testing.T) {
 			t.Error(err)
 		}
 	})
-}
-
-// lockedBuffer is a buffer for two.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // The user's options win over ours.

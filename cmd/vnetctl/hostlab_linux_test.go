@@ -53,38 +53,34 @@ func ownHost(t *testing.T) bool {
 	return false
 }
 
-var built struct {
-	once sync.Once
-	dir  string
-	err  error
-	out  []byte
-}
+// builtSwitch is a directory with vswitch, and with a vnetctl for scripts that runs
+// as the functions here run it.
+var builtSwitch = sync.OnceValues(func() (dir string, err error) {
+	tool, err := builtTool()
+	if err != nil {
+		return "", err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	if dir, err = os.MkdirTemp("", "vnetctl-test"); err != nil {
+		return "", err
+	}
+	atEnd = append(atEnd, func() { os.RemoveAll(dir) })
+	script := "#!/bin/sh\nVNETCTL_TEST_ARGS=\"$*\" exec " + self + "\n"
+	return dir, errors.Join(os.WriteFile(filepath.Join(dir, "vnetctl"), []byte(script), 0o755),
+		os.Link(filepath.Join(tool, "vswitch"), filepath.Join(dir, "vswitch")), os.Chmod(dir, 0o755))
+})
 
 // buildSwitch builds vswitch, once, where every user can run it.
 func buildSwitch(t *testing.T) string {
 	t.Helper()
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "vnetctl-test"); built.err != nil {
-			return
-		}
-		atEnd = append(atEnd, func() { os.RemoveAll(built.dir) })
-		if built.err = os.Chmod(built.dir, 0o755); built.err != nil {
-			return
-		}
-		// For scripts: vnetctl, as the functions here run it.
-		self, err := os.Executable()
-		script := "#!/bin/sh\nVNETCTL_TEST_ARGS=\"$*\" exec " + self + "\n"
-		if built.err = errors.Join(err, os.WriteFile(filepath.Join(built.dir, "vnetctl"), []byte(script), 0o755)); built.err != nil {
-			return
-		}
-		cmd := exec.Command("go", "build", "-o", filepath.Join(built.dir, "vswitch"), "vnetkit/cmd/vswitch")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		built.out, built.err = cmd.CombinedOutput()
-	})
-	if built.err != nil {
-		t.Fatalf("%v: %s", built.err, built.out)
+	dir, err := builtSwitch()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return built.dir
+	return dir
 }
 
 // hostSh runs shell commands and returns what they print.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,31 +16,28 @@ import (
 	"vnetkit/remote/sshtest"
 )
 
-var builtTool struct {
-	once sync.Once
-	dir  string
-	err  error
-	out  []byte
-}
+// builtTool is a directory with vnetctl and vswitch as they are installed.
+var builtTool = sync.OnceValues(func() (dir string, err error) {
+	dir, err = os.MkdirTemp("", "vnetctl-tool")
+	if err != nil {
+		return "", err
+	}
+	atEnd = append(atEnd, func() { os.RemoveAll(dir) })
+	cmd := exec.Command("go", "build", "-o", dir+"/", "vnetkit/cmd/vnetctl", "vnetkit/cmd/vswitch")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return dir, os.Chmod(dir, 0o755)
+})
 
-// buildTool builds vnetctl and vswitch as they are installed, and returns their
-// directory.
 func buildTool(t *testing.T) string {
 	t.Helper()
-	builtTool.once.Do(func() {
-		if builtTool.dir, builtTool.err = os.MkdirTemp("", "vnetctl-tool"); builtTool.err != nil {
-			return
-		}
-		atEnd = append(atEnd, func() { os.RemoveAll(builtTool.dir) })
-		cmd := exec.Command("go", "build", "-o", builtTool.dir+"/", "vnetkit/cmd/vnetctl", "vnetkit/cmd/vswitch")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		builtTool.out, builtTool.err = cmd.CombinedOutput()
-		builtTool.err = errors.Join(builtTool.err, os.Chmod(builtTool.dir, 0o755))
-	})
-	if builtTool.err != nil {
-		t.Fatalf("%v: %s", builtTool.err, builtTool.out)
+	dir, err := builtTool()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return builtTool.dir
+	return dir
 }
 
 // site is an admin with a vnetctl and hosts.
@@ -135,25 +133,8 @@ func (s *site) does(code int, args []string, want ...string) (stdout, stderr str
 // started is a vnetctl that runs.
 type started struct {
 	*exec.Cmd
-	out, err lockedText
+	out, err sshtest.Output
 	ended    chan struct{}
-}
-
-type lockedText struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func (s *site) start(args ...string) *started {

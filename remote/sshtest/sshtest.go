@@ -131,19 +131,21 @@ func (l *Lab) hangUp() {
 	wait.Wait()
 }
 
-// output is what a server says.
-type output struct {
+// Output is what a program says, for those who read it while it runs.
+type Output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (o *output) Write(p []byte) (int, error) {
+// Write implements io.Writer.
+func (o *Output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.Write(p)
 }
 
-func (o *output) String() string {
+// String is all of it so far.
+func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.String()
@@ -209,7 +211,7 @@ func freePort(t testing.TB) string {
 func (h *Host) start(config string, o Options) bool {
 	t := h.lab.t
 	t.Helper()
-	said := &output{}
+	said := &Output{}
 	setup := "mount -t tmpfs -o mode=755 tmpfs /run; mkdir -p /run/sshd\n"
 	if o.Net {
 		setup += "mount -t sysfs sysfs /sys; ip link set lo up\n"
