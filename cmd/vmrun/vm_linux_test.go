@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -108,64 +107,6 @@ func TestKeeperKilled(t *testing.T) {
 		if _, err := os.Lstat(v.path("qmp")); err == nil {
 			t.Error("a socket is left")
 		}
-	}
-}
-
-// Guests on a switch reach each other; the address of one on a bridge is found by
-// its MAC.
-func TestGuests(t *testing.T) {
-	images, err := filepath.EvalSymlinks("../../.cache/guest")
-	if err != nil {
-		t.Skip("no guest images in .cache/guest: run scripts/guest")
-	}
-	ns := linktest.NewNamespace(t)
-	b := newBench(t, ns)
-	ns.Do(func() error {
-		out, err := exec.Command("sh", "-c", "ip link set lo up && ip link add vmrbr0 type bridge && ip addr add 10.77.0.1/24 dev vmrbr0 && ip link set vmrbr0 up").CombinedOutput()
-		if err != nil {
-			err = fmt.Errorf("%w: %s", err, out)
-		}
-		return err
-	})
-	for i, card := range []string{"switch=" + b.home + "/sw", "switch=" + b.home + "/sw", "bridge=vmrbr0"} {
-		if i == 0 {
-			b.sw()
-		}
-		b.must("--accel", "tcg", "-m", "192M", "--name", fmt.Sprintf("g%d", i), "--net", card, "--kernel", images+"/vmlinuz", "--initrd", images+"/initrd",
-			"--append", fmt.Sprintf("console=ttyS0 quiet panic=-1 mitigations=off vnet.name=g%d vnet.ip=10.77.0.%d/24", i, 10+i))
-	}
-	serial := func(name string) string {
-		text, _ := os.ReadFile(b.vm(name).path("serial"))
-		return string(text)
-	}
-	for _, name := range []string{"g0", "g1", "g2"} {
-		b.await(name+" is up", func() bool { return strings.Contains(serial(name), "ready "+name) })
-	}
-	if out, code := b.try("ip", "g0"); code != 1 || !strings.Contains(out, "not available") {
-		t.Errorf("ip of a guest that this host cannot know: exit %d: %s", code, out)
-	}
-	typeText(t, b.vm("g0"), "ping -c 3 -W 20 10.77.0.11 | sed 's/received/r_e_c/'\n")
-	b.await("g0 reaches g1", func() bool { return strings.Contains(serial("g0"), "3 packets r_e_c") })
-	typeText(t, b.vm("g2"), "ping -c 1 -W 20 10.77.0.1\n")
-	if out := b.must("ip", "--wait", "30s", "g2"); out != "10.77.0.12\n" {
-		t.Errorf("ip: %q", out)
-	}
-}
-
-// typeText sends text to a guest's console.
-func typeText(t *testing.T, v *vm, text string) {
-	t.Helper()
-	conn, err := net.Dial("unix", v.path("console"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	// QEMU forgets what it has not read from one who leaves, and a guest waits for
-	// one who stays and does not read.
-	done := make(chan struct{})
-	go func() { _, _ = io.Copy(io.Discard, conn); close(done) }()
-	t.Cleanup(func() { _ = conn.Close(); <-done })
-	if _, err := conn.Write([]byte(text)); err != nil {
-		t.Fatal(err)
 	}
 }
 
