@@ -28,7 +28,8 @@
 //
 // Workers wait in epoll themselves, instead of one goroutine for each port
 // parking in the runtime's poller, because the hand-over between the runtime's
-// threads cost a third of the round-trip time.
+// threads cost a third of the round-trip time. A link that is busy they do not
+// wait for but read in each round (busy.go).
 //
 // # Several links at a port
 //

@@ -49,6 +49,9 @@ func newLab(t testing.TB, opt Options) *lab {
 	if opt.Workers == 0 {
 		opt.Workers = 2
 	}
+	if opt.Spin == 0 {
+		opt.Spin = 50 * time.Microsecond // as vswitch does
+	}
 	var err error
 	if l.sw, err = New(opt); err != nil {
 		t.Fatal(err)

@@ -135,6 +135,9 @@ func (p *poller) wake() {
 // hear of: under load that is all it takes. Then it spins, if news has come fast.
 func (p *poller) wait(list []ready, limit time.Duration) (_ []ready, woken bool, err error) {
 	n, errno := p.look()
+	if n > 0 && limit != 0 {
+		p.spinning = p.spin > 0
+	}
 	if n == 0 && errno == 0 && limit != 0 {
 		n, err = p.await(limit)
 		if err != nil {
@@ -174,12 +177,14 @@ func (p *poller) look() (n int, errno unix.Errno) {
 	return int(r), 0
 }
 
+// yield lets others go first that have work on this CPU.
+func (p *poller) yield() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
+
 // await spins if that is worth it, and then sleeps.
 func (p *poller) await(limit time.Duration) (int, error) {
 	start := time.Now()
 	for p.spinning && time.Since(start) < p.spin {
-		// Who else has work on this CPU goes first.
-		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+		p.yield()
 		if n, errno := p.look(); n > 0 || errno != 0 {
 			return n, nil
 		}

@@ -11,7 +11,10 @@ import (
 
 // poller is not written for this system; the packages compile so that tools
 // work anywhere.
-type poller struct{}
+type poller struct {
+	spin     time.Duration
+	spinning bool
+}
 
 type ready struct {
 	token                             uint64
@@ -25,6 +28,7 @@ func (p *poller) add(int, uint64) error        { return errors.ErrUnsupported }
 func (p *poller) addControl(int, uint64) error { return errors.ErrUnsupported }
 func (p *poller) remove(int) error             { return errors.ErrUnsupported }
 func (p *poller) wake()                        {}
+func (p *poller) yield()                       {}
 func (p *poller) wait([]ready, time.Duration) ([]ready, bool, error) {
 	return nil, false, errors.ErrUnsupported
 }

@@ -106,9 +106,7 @@ func (p *Port) detachQueues(then func()) {
 func (w *worker) detachQueue(pl *plug) {
 	delete(w.plugs, pl.token)
 	w.held = slices.DeleteFunc(w.held, func(h *plug) bool { return h == pl })
-	if err := w.poller.remove(pl.link.FD()); err != nil {
-		w.sw.log.Debug("forget queue", "port", pl.port.id, "error", err)
-	}
+	w.forget(pl)
 	if err := pl.link.Close(); err != nil {
 		w.sw.log.Debug("close queue", "port", pl.port.id, "error", err)
 	}

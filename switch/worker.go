@@ -54,6 +54,9 @@ type worker struct {
 	unread, reading []*plug
 	quit            bool
 
+	busy []*plug // links that are looked at in each round (busy.go)
+	idle bool    // the latest round found nothing at all
+
 	lines, served []*line // bad cables with frames on them (impaired.go)
 	due           int64   // when the first of those frames arrives; 0: none
 	late          frame.Batch
@@ -71,6 +74,9 @@ type plug struct {
 	ended  bool    // will yield nothing new: is read to its end
 	behind []*Port // receivers it is held for: it is not read
 	until  time.Time
+	busy   bool      // is in worker.busy, and not in its poller
+	streak int       // how often in a row it had something to read, until it is busy
+	quiet  time.Time // since when it is busy for nothing; zero: it had something to read
 	// notBefore is when it may be held again, after it was held in vain.
 	notBefore time.Time
 }
@@ -99,12 +105,16 @@ func (w *worker) run() {
 	for !w.quit {
 		var woken bool
 		var err error
+		if w.readBusy() && w.idle {
+			w.poller.yield()
+		}
 		w.ready, woken, err = w.poller.wait(w.ready[:0], w.timeout())
 		if err != nil {
 			w.sw.log.Error("worker cannot wait for links, its ports are dead", "error", err)
 			return
 		}
 		w.now = w.sw.seconds()
+		w.idle = len(w.ready) == 0
 		for _, r := range w.ready {
 			pl := w.plugs[r.token]
 			if pl == nil {
@@ -176,7 +186,8 @@ func (w *worker) receive(pl *plug) {
 	if w.batch.Changed {
 		pl.port.retake(pl.link)
 	}
-	if len(w.batch.Refs)+w.batch.Runts+w.batch.Giants+w.batch.Bad > 0 {
+	got := len(w.batch.Refs)+w.batch.Runts+w.batch.Giants+w.batch.Bad > 0
+	if got {
 		w.forward(pl.port, &w.batch)
 	}
 	if w.batch.Lender != nil {
@@ -193,6 +204,11 @@ func (w *worker) receive(pl *plug) {
 	}
 	if len(pl.behind) == 0 && (w.batch.More || pl.ended) {
 		w.readOn(pl)
+	}
+	if got {
+		w.found(pl)
+	} else {
+		w.foundNothing(pl)
 	}
 }
 
@@ -252,9 +268,7 @@ func (w *worker) detach(token uint64, err error) {
 	p, l := pl.port, pl.link
 	delete(w.plugs, token)
 	w.held = slices.DeleteFunc(w.held, func(h *plug) bool { return h == pl })
-	if e := w.poller.remove(l.FD()); e != nil {
-		w.sw.log.Debug("forget link", "port", p.id, "error", e)
-	}
+	w.forget(pl)
 	p.tx.mu.Lock()
 	p.tx.link = nil
 	p.tx.full.Store(false)
