@@ -55,9 +55,9 @@ type env struct {
 
 const help = `Start a VM with any network that QEMU can have.
 
-With a DISK or --kernel the VM is vmrun's: it runs in the background, has a name,
-a console and, where its network has one, an SSH port. Without them vmrun adds a
-network to the QEMU whose arguments stand behind --, and becomes that QEMU.
+With a DISK, --vmfile or --kernel the VM is vmrun's: it runs in the background,
+has a name, a console and, where its network has one, an SSH port. Without them
+vmrun adds a network to the QEMU whose arguments stand behind --, and becomes it.
 
 A card's address is made from the VM's name, so that it stays the same each time:
 52:54:00 and three bytes of the name's SHA-256. The name is --name, or that of
@@ -113,6 +113,7 @@ func command(e env) *cobra.Command {
 			if len(args) > 0 {
 				o.vm.Disk = args[0]
 			}
+			o.given = cmd.Flags().Changed
 			return o.start(cmd.Context(), e)
 		},
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -124,7 +125,7 @@ func command(e env) *cobra.Command {
 			switch {
 			case len(before) > 1:
 				return &usageError{fmt.Sprintf("%q: one disk at most stands before --", before[1]), "put what is QEMU's behind --, for example: vmrun --name vm1 -- -m 1G -drive file=vm1.qcow2,if=virtio"}
-			case n < 0 && len(before) == 0 && o.vm.Kernel == "":
+			case n < 0 && len(before) == 0 && o.vm.Kernel == "" && o.vmfile == "":
 				return &usageError{"nothing to start: there is no disk, no --kernel, and no -- with QEMU's arguments", "vmrun disk.qcow2, or vmrun --name vm1 -- -m 1G -drive file=vm1.qcow2,if=virtio; vmrun --help says more"}
 			}
 			return nil
@@ -145,6 +146,8 @@ func (o *order) flags(cmd *cobra.Command) {
 	f.SortFlags = false
 	f.StringArrayVar(&o.nets, "net", nil, "a network card (default \"switch\")")
 	f.StringVar(&o.xml, "xml", "", "file with the interfaces of a libvirt domain, which are cards, too")
+	f.StringVar(&o.vmfile, "vmfile", "", "vmctl's file with the VM that --name says, or the only one: VMFile.kdl")
+	_ = cmd.MarkFlagFilename("vmfile", "kdl") // for completion
 	f.StringVarP(&o.where, "switch", "s", "", "directory or name of the switch of cards on one (default \""+api.DefaultName+"\")")
 	f.StringVar(&o.vm.Name, "name", "", "the VM's name")
 	f.StringVar(&o.vm.MAC, "mac", "", "the first card's address instead of one made from the name")

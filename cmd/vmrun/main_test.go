@@ -84,6 +84,7 @@ func compare(t *testing.T, golden, got string) {
 // no switch.
 func TestPrint(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", "/var/lib/vms")
+	t.Setenv("HOME", "/home/u")
 	for _, tc := range []struct {
 		name string
 		args []string
@@ -121,6 +122,15 @@ func TestPrint(t *testing.T) {
 		{"passt-of-qemu", []string{"--net", "passt", "--", "-S"}},
 		{"xml", []string{"--xml", "testdata/domain.xml", "--name", "vm1", "--", "-S"}},
 		{"xml-bad", []string{"--xml", "testdata/bad.xml", "--", "-S"}},
+		{"vmfile", []string{"--vmfile", "testdata/VMFile.kdl", "--name", "web"}},
+		{"vmfile-home", []string{"--vmfile", "testdata/VMFile.kdl", "--name", "db", "-m", "4G", "--cpus", "3", "--net", "null"}},
+		{"vmfile-which", []string{"--vmfile", "testdata/VMFile.kdl"}},
+		{"vmfile-disk", []string{"--vmfile", "testdata/VMFile.kdl", "--name", "web", "/nosuch/disk.img"}},
+		{"vmfile-missing", []string{"--vmfile", "testdata/nosuch.kdl"}},
+		{"vmfile-vnic", []string{"--vmfile", "testdata/vnic.kdl"}},
+		{"vmfile-mac", []string{"--vmfile", "testdata/group-mac.kdl"}},
+		{"vmfile-network", []string{"--vmfile", "testdata/unknown-network.kdl"}},
+		{"vmfile-malformed", []string{"--vmfile", "testdata/malformed.kdl"}},
 		{"no-network", []string{"--net", "network=nosuch", "--", "-S"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -134,7 +144,7 @@ func TestPrint(t *testing.T) {
 				t.Errorf("started %q", h.argv)
 			}
 			if code == 0 {
-				compare(t, tc.name+".args", h.out.String())
+				compare(t, tc.name+".args", h.err.String()+h.out.String()) // warnings first
 				return
 			}
 			compare(t, tc.name+".err", h.err.String()+fmt.Sprintf("[exit %d]\n", code))

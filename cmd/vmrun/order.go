@@ -18,12 +18,14 @@ import (
 
 // order is what the user has asked to be started.
 type order struct {
-	vm    machine
-	nets  []string
-	where string // the switch
-	xml   string // file with interfaces of libvirt's
-	accel string
-	print bool
+	vm     machine
+	nets   []string
+	where  string // the switch
+	xml    string // file with interfaces of libvirt's
+	vmfile string // vmctl's file with the whole VM
+	accel  string
+	print  bool
+	given  func(flag string) bool // tells whether the user has given it
 
 	ssh   int        // port on this host that leads to the guest's SSH; 0: none
 	after [][]string // commands that are due when QEMU has ended
@@ -31,6 +33,9 @@ type order struct {
 
 // start does what was asked for.
 func (o *order) start(ctx context.Context, e env) error {
+	if err := o.readVMFile(e); err != nil {
+		return err
+	}
 	if o.vm.managed() && o.vm.Name == "" {
 		o.vm.Name = strings.TrimSuffix(filepath.Base(o.vm.Disk+o.vm.Kernel), filepath.Ext(o.vm.Disk+o.vm.Kernel))
 	}
