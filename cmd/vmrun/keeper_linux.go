@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -98,6 +100,13 @@ func (o *order) record(dir, path string, argv []string) *vm {
 		if n.Get("script") == v.path(up) {
 			v.Scripts = append(v.Scripts, script{up, "#!/bin/sh\nexec ip link set dev \"$1\" master '" + n.Get("br") + "' up\n"})
 		}
+		if n.Mode == "direct" && slices.Contains(o.macvtaps, i) {
+			v.Macvtaps = append(v.Macvtaps, macvtap{Parent: n.Get("dev"), Mode: n.Get("mode"), MAC: mac})
+		}
+		if n.Mode == "server" && n.Has("sock") {
+			door := filepath.Join(n.Get("sock"), api.StreamName) // the last that a switch opens
+			v.Helpers = append(v.Helpers, process{Argv: serverArgs(n), Await: door})
+		}
 		if n.Mode == "passt" && n.Get("sock") == v.path("passt") {
 			v.Helpers = append(v.Helpers, process{Argv: passtArgs(n), Await: v.path("passt")})
 		}
@@ -180,11 +189,7 @@ func (v *vm) begin() (*exec.Cmd, error) {
 			return nil, err
 		}
 	}
-	for _, name := range []string{"qmp", "console", "passt"} {
-		if info, err := os.Lstat(v.path(name)); err == nil && info.Mode()&os.ModeSocket != 0 {
-			_ = os.Remove(v.path(name)) // of a life before: the lock is ours
-		}
-	}
+	v.removeSockets() // of a life before: the lock is ours
 	for i := range v.Helpers {
 		if _, err := v.run(&v.Helpers[i], v.Helpers[i].Argv); err != nil {
 			return nil, err
@@ -193,7 +198,16 @@ func (v *vm) begin() (*exec.Cmd, error) {
 			return nil, err
 		}
 	}
-	cmd, err := v.run(&v.QEMU, append([]string{v.Program}, v.Argv...))
+	files, err := v.openMacvtaps()
+	defer func() {
+		for _, f := range files {
+			_ = f.Close() // QEMU's now
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	cmd, err := v.run(&v.QEMU, append([]string{v.Program}, v.Argv...), files...)
 	if err == nil {
 		err = v.save()
 	}
@@ -207,10 +221,11 @@ func (v *vm) begin() (*exec.Cmd, error) {
 	return cmd, err
 }
 
-// run starts a process that outlives the keeper, and waits for its socket.
-func (v *vm) run(p *process, argv []string) (*exec.Cmd, error) {
+// run starts a process that outlives the keeper and gets files from its
+// descriptor 3 on, and waits for its socket.
+func (v *vm) run(p *process, argv []string, files ...*os.File) (*exec.Cmd, error) {
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdout, os.Stderr, files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", argv[0], err)

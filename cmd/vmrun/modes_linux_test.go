@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -30,7 +31,8 @@ func (b *bench) sh(command string) {
 func TestTraffic(t *testing.T) {
 	b := newBench(t, linktest.NewNamespace(t))
 	b.sh(`ip link set lo up multicast on; ip route add 224.0.0.0/4 dev lo
-		ip link add vmrbr0 type bridge; ip addr add 10.9.0.100/24 dev vmrbr0; ip link set vmrbr0 up`)
+		ip link add vmrbr0 type bridge; ip addr add 10.9.0.100/24 dev vmrbr0; ip link set vmrbr0 up
+		ip link add vmrva type veth peer vmrvb; ip link set vmrva up; ip addr add 10.9.6.100/24 dev vmrvb; ip link set vmrvb up`)
 	b.sw("--port", "stream:tcp:127.0.0.1:5001",
 		"--port", "dgram:unix:"+b.home+"/d-sw,remote="+b.home+"/d-vm",
 		"--port", "udp:127.0.0.1:5002,remote=127.0.0.1:5003",
@@ -48,16 +50,20 @@ func TestTraffic(t *testing.T) {
 		{"vde", []string{"vde=" + b.home + "/sw", "mcast=239.192.9.9:5005,localaddr=127.0.0.1", "stream=unix:" + b.home + "/cable"}},
 		{"dgram", []string{"dgram=unix:" + b.home + "/d-vm,remote=unix:" + b.home + "/d-sw", l2tp + "srcport=5006,dstport=5007,txsession=1,rxsession=2,txcookie=3,rxcookie=4", "server=127.0.0.1:5008"}},
 		{"udp", []string{"udp=127.0.0.1:5002,local=127.0.0.1:5003", l2tp + "srcport=5007,dstport=5006,txsession=2,rxsession=1,txcookie=4,rxcookie=3", "client=127.0.0.1:5008"}},
-		{"tap", []string{"bridge=vmrbr0", "dgram=127.0.0.1:5009,remote=127.0.0.1:5010"}},
+		{"tap", []string{"bridge=vmrbr0", "dgram=127.0.0.1:5009,remote=127.0.0.1:5010", "client=127.0.0.1:5008"}},
 		{"vhost-user", []string{"switch,door=vhost", "dgram=127.0.0.1:5010,remote=127.0.0.1:5009", "vhost-user=" + b.home + "/vh"}},
-		{"stream", []string{"switch"}},
+		{"stream", []string{"switch", "direct=vmrva"}},
 	}
 	var guests []*guest
 	var all []string
 	for i, m := range mesh {
 		v4, v6 := fmt.Sprintf("10.9.0.%d", i+1), fmt.Sprintf("fd09::%d", i+1)
+		if strings.HasPrefix(m.cards[len(m.cards)-1], "direct") { // a macvtap's number stands in /sys, which is another namespace's
+			b.wrap = []string{"unshare", "-m", "sh", "-ec", `mount -t sysfs sys /sys; exec "$@"`, "sh"}
+		}
 		guests, all = append(guests, b.boot(fmt.Sprintf("vm%d", i+1), v4+"/24,"+v6+"/64", m.cards...)), append(all, v4, v6)
 	}
+	b.wrap = nil
 	for _, g := range guests {
 		g.ready()
 	}
@@ -75,7 +81,16 @@ func TestTraffic(t *testing.T) {
 	guests[0].mustReach("10.9.1.100")
 	guests[6].address(2, "10.9.5.1")
 	guests[6].mustReach("10.9.5.100")
-	for n, cable := range []struct{ a, aCard, b, bCard int }{{1, 1, 2, 1}, {1, 2, 2, 2}, {3, 1, 4, 1}, {3, 2, 4, 2}, {5, 1, 6, 1}} {
+	guests[7].address(1, "10.9.6.1")
+	guests[7].mustReach("10.9.6.100")
+	for i, card := range []int{3: 2, 4: 2, 5: 2} { // a server and its two clients
+		if card > 0 {
+			guests[i].address(card, fmt.Sprintf("10.9.7.%d", i))
+		}
+	}
+	guests[3].mustReach("10.9.7.4", "10.9.7.5")
+	guests[4].mustReach("10.9.7.3", "10.9.7.5")
+	for n, cable := range []struct{ a, aCard, b, bCard int }{{1, 1, 2, 1}, {1, 2, 2, 2}, {3, 1, 4, 1}, {5, 1, 6, 1}} {
 		near, far := fmt.Sprintf("10.9.%d.1", 10+n), fmt.Sprintf("10.9.%d.2", 10+n)
 		guests[cable.a].address(cable.aCard, near)
 		guests[cable.b].address(cable.bCard, far)
@@ -83,6 +98,17 @@ func TestTraffic(t *testing.T) {
 		guests[cable.b].mustReach(near)
 	}
 
+	b.must("kill", "vm8")
+	b.must("kill", "vm4")
+	if left, _ := filepath.Glob(guests[3].v.path("switch*")); len(left) > 0 {
+		t.Errorf("the server's switch leaves %q", left)
+	}
+	b.ns.Do(func() error {
+		if _, err := net.InterfaceByName("vmtap0"); err == nil {
+			t.Error("the macvtap outlives its VM")
+		}
+		return nil
+	})
 	if out := b.must("ip", "--wait", "30s", "vm6"); out != "10.9.0.6\n" {
 		t.Errorf("ip of a guest on a bridge: %q", out)
 	}

@@ -27,8 +27,9 @@ type order struct {
 	print  bool
 	given  func(flag string) bool // tells whether the user has given it
 
-	ssh   int        // port on this host that leads to the guest's SSH; 0: none
-	after [][]string // commands that are due when QEMU has ended
+	ssh      int        // port on this host that leads to the guest's SSH; 0: none
+	macvtaps []int      // cards whose macvtap the keeper makes
+	after    [][]string // commands that are due when QEMU has ended
 }
 
 // start does what was asked for.
@@ -203,18 +204,23 @@ func (o *order) checkSwitches(ctx context.Context) error {
 
 // startSwitch starts the user's default switch.
 func startSwitch(ctx context.Context, dir string) error {
-	program := "vswitch"
-	if own, err := os.Executable(); err == nil {
-		if beside := filepath.Join(filepath.Dir(own), "vswitch"); isFile(beside) {
-			program = beside
-		}
-	}
 	// A daemon: it returns when its doors are open.
-	out, err := exec.CommandContext(ctx, program, "-s", dir, "--daemon").CombinedOutput()
+	out, err := exec.CommandContext(ctx, program("vswitch"), "-s", dir, "--daemon").CombinedOutput()
 	if err != nil {
 		return &api.Error{Code: api.ErrUnreachable, Message: fmt.Sprintf("no switch answers at %s, and none could be started: %v: %s", dir, err, strings.TrimSpace(string(out))), Hint: "vswitch -s " + dir}
 	}
 	return nil
+}
+
+// program is the path of one of the project's programs: beside this one, or as
+// the shell finds it.
+func program(name string) string {
+	if own, err := os.Executable(); err == nil {
+		if beside := filepath.Join(filepath.Dir(own), name); isFile(beside) {
+			return beside
+		}
+	}
+	return name
 }
 
 func isFile(path string) bool {

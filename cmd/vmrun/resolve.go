@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"vnetkit/cmd/vmrun/domain"
 	"vnetkit/cmd/vmrun/netdev"
@@ -36,11 +38,11 @@ func (o *order) resolve(e env) error {
 		case "ethernet":
 			n, err = o.resolveEthernet(n)
 		case "direct":
-			if !n.Has("fd") {
-				err = &usageError{"--net direct: vmrun does not make macvtap devices yet", "make one (ip link add link " + n.Get("dev") + " name macvtap0 type macvtap mode bridge), open /dev/tapN on a descriptor and give fd=N"}
-			}
+			n, err = o.resolveDirect(n, i)
 		case "passt":
 			n, err = o.resolvePasst(n)
+		case "server":
+			n, err = o.resolveServer(n, i)
 		case "bridge", "tap":
 			n, err = o.resolveBridge(n, i)
 		}
@@ -153,6 +155,22 @@ func (o *order) resolveEthernet(n netdev.Net) (netdev.Net, error) {
 	return n.Set("downscript", "no"), nil
 }
 
+// resolveDirect has the keeper make a macvtap and hand it to QEMU, unless the
+// caller has opened one.
+func (o *order) resolveDirect(n netdev.Net, card int) (netdev.Net, error) {
+	if n.Has("fd") || n.Has("fds") {
+		return n, nil
+	}
+	if !o.vm.managed() {
+		return n, &usageError{"--net direct: a macvtap can be made only for a VM with a disk or a kernel", "make one (vnetctl create tap mv0 -i macvtap:" + n.Get("dev") + "), open its /dev/tapN on a descriptor and give fd=N"}
+	}
+	if n.Has("queues") {
+		return n, &usageError{"--net direct: the macvtap that vmrun makes has one queue", "leave queues= out, or open the device yourself and give fds="}
+	}
+	o.macvtaps = append(o.macvtaps, card)
+	return n.Set("fd", strconv.Itoa(2+len(o.macvtaps))), nil // behind the standard three
+}
+
 func (o *order) resolvePasst(n netdev.Net) (netdev.Net, error) {
 	if n.Has("sock") {
 		return n, nil
@@ -165,6 +183,29 @@ func (o *order) resolvePasst(n netdev.Net) (netdev.Net, error) {
 		return n, err
 	}
 	return n.Set("sock", filepath.Join(dir, "passt")), nil
+}
+
+// resolveServer puts a switch of the VM's own at the address: QEMU itself serves
+// one client at a time.
+func (o *order) resolveServer(n netdev.Net, card int) (netdev.Net, error) {
+	if n.Has("sock") || !o.vm.managed() {
+		return n, nil
+	}
+	dir, err := vmDir(o.vm.Name)
+	if err != nil {
+		return n, err
+	}
+	dir = filepath.Join(dir, fmt.Sprintf("switch%d", card))
+	return n.Set("sock", dir), api.CheckSocketPath(filepath.Join(dir, api.StreamName))
+}
+
+// serverArgs start the switch of a server.
+func serverArgs(n netdev.Net) []string {
+	addr := n.Get("addr")
+	if strings.HasPrefix(addr, ":") {
+		addr = "0.0.0.0" + addr // as QEMU's listen=
+	}
+	return []string{program("vswitch"), "-q", "-s", n.Get("sock"), "--port", "stream:tcp:" + comma(addr)}
 }
 
 // passtArgs start passt for one guest; it ends when the guest does.

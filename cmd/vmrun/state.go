@@ -23,24 +23,35 @@ import (
 //	console   the guest's serial line
 //	upN       script that puts card N's TAP into its bridge
 //	passt     where passt listens
+//	switchN/  the switch that is card N's server
 type vm struct {
-	Name    string     `json:"name"`
-	Created time.Time  `json:"created"`
-	Argv    []string   `json:"argv"`
-	Program string     `json:"program"`
-	Nets    []string   `json:"nets"` // as --net says it
-	MACs    []string   `json:"macs"` // of each that is a card
-	Links   []string   `json:"links"`
-	SSH     int        `json:"ssh_port,omitempty"`
-	Scripts []script   `json:"scripts,omitempty"` // written before QEMU starts
-	Helpers []process  `json:"helpers,omitempty"` // run beside QEMU
-	After   [][]string `json:"after,omitempty"`   // commands that are due when QEMU has ended
-	QEMU    process    `json:"qemu"`
-	Keeper  process    `json:"keeper"`
-	dir     string
+	Name     string     `json:"name"`
+	Created  time.Time  `json:"created"`
+	Argv     []string   `json:"argv"`
+	Program  string     `json:"program"`
+	Nets     []string   `json:"nets"` // as --net says it
+	MACs     []string   `json:"macs"` // of each that is a card
+	Links    []string   `json:"links"`
+	SSH      int        `json:"ssh_port,omitempty"`
+	Scripts  []script   `json:"scripts,omitempty"`  // written before QEMU starts
+	Helpers  []process  `json:"helpers,omitempty"`  // run beside QEMU
+	Macvtaps []macvtap  `json:"macvtaps,omitempty"` // QEMU's descriptors from 3 on
+	After    [][]string `json:"after,omitempty"`    // commands that are due when QEMU has ended
+	QEMU     process    `json:"qemu"`
+	Keeper   process    `json:"keeper"`
+	dir      string
 }
 
 type script struct{ Name, Text string }
+
+// macvtap is one that is made for a card, and removed when QEMU has ended.
+type macvtap struct {
+	Parent string `json:"parent"`
+	Mode   string `json:"mode,omitempty"`
+	MAC    string `json:"mac"`
+	Name   string `json:"name,omitempty"` // while it is there
+	Index  int    `json:"index,omitempty"`
+}
 
 // process is one that is, was or is to be; Began tells it from another that has
 // its number later.
@@ -185,15 +196,31 @@ func (v *vm) clear() {
 	for i := range v.Helpers {
 		end(&v.Helpers[i])
 	}
+	if err := v.removeMacvtaps(); err != nil {
+		fmt.Fprintln(os.Stderr, "vmrun:", err) // the keeper's is the log
+	}
 	due := v.After
 	v.After, v.QEMU.PID, v.Keeper.PID = nil, 0, 0
 	_ = v.save() // before: no command is run twice
 	for _, argv := range due {
 		v.runLogged(argv)
 	}
-	for _, name := range []string{"qmp", "console", "passt"} {
-		if info, err := os.Lstat(v.path(name)); err == nil && info.Mode()&os.ModeSocket != 0 {
-			_ = os.Remove(v.path(name))
+	v.removeSockets()
+}
+
+// removeSockets removes what processes that are gone listened at: theirs, and
+// those of a switch that was killed before it could.
+func (v *vm) removeSockets() {
+	for _, pattern := range []string{"qmp", "console", "passt", "switch*/*"} {
+		files, _ := filepath.Glob(v.path(pattern)) // fails only for a bad pattern
+		for _, f := range files {
+			if info, err := os.Lstat(f); err == nil && (info.Mode()&os.ModeSocket != 0 || filepath.Base(f) == "pid") {
+				_ = os.Remove(f)
+			}
 		}
+	}
+	dirs, _ := filepath.Glob(v.path("switch*"))
+	for _, dir := range dirs {
+		_ = os.Remove(dir) // if it is empty
 	}
 }

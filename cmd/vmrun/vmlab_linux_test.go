@@ -39,6 +39,7 @@ type bench struct {
 	home string
 	disk string
 	ns   *linktest.Namespace
+	wrap []string // in front of vmrun
 }
 
 func newBench(t *testing.T, ns *linktest.Namespace) *bench {
@@ -81,7 +82,8 @@ func newBench(t *testing.T, ns *linktest.Namespace) *bench {
 func (b *bench) try(args ...string) (out string, code int) {
 	b.t.Helper()
 	run := func() error {
-		cmd := exec.Command(filepath.Join(b.bin, "vmrun"), args...)
+		argv := append(append(b.wrap[:len(b.wrap):len(b.wrap)], filepath.Join(b.bin, "vmrun")), args...)
+		cmd := exec.Command(argv[0], argv[1:]...)
 		cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+b.home, "XDG_CACHE_HOME="+b.home+"/cache", "XDG_RUNTIME_DIR="+b.home)
 		text, err := cmd.CombinedOutput()
 		out = string(text)

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Macvtap makes a macvtap in bridge mode: a second address on an interface,
+// Macvtap makes a macvtap, in bridge mode if no other is given: a second address on an interface,
 // whose frames a process reads and writes like those of a TAP. The interface's
 // own addresses stay where they are. The kernel delivers what is for the
 // macvtap's address or for all, so one guest, with that address, can be behind
@@ -27,6 +27,8 @@ type Macvtap struct {
 	MAC    string `json:"mac"`
 	MTU    int    `json:"mtu"`
 	Mark   string `json:"mark"`
+
+	mode netlink.MacvlanMode // 0: bridge
 }
 
 // planMacvtap looks at the interface that a macvtap is wished for on.
@@ -87,7 +89,7 @@ func (s *Macvtap) Do(h *Host) error {
 	}
 	a := netlink.NewLinkAttrs()
 	a.Name, a.Index, a.HardwareAddr, a.MTU, a.ParentIndex = s.Name, s.Index, mac, s.MTU, parent.Index
-	if err := h.nl.LinkAdd(&netlink.Macvtap{Macvlan: netlink.Macvlan{LinkAttrs: a, Mode: netlink.MACVLAN_MODE_BRIDGE}}); err != nil {
+	if err := h.nl.LinkAdd(&netlink.Macvtap{Macvlan: netlink.Macvlan{LinkAttrs: a, Mode: cmp.Or(s.mode, netlink.MACVLAN_MODE_BRIDGE)}}); err != nil {
 		return macvtapTrouble(s.Name, s.Parent, err)
 	}
 	l, err := h.Link(s.Name)

@@ -113,6 +113,10 @@ func (b *builder) backend() (backend, error) {
 		return nil, nil
 	case "switch", "network":
 		return b.door()
+	case "server":
+		if n.Has("sock") { // of a switch that listens in QEMU's place
+			return b.door()
+		}
 	case "passt":
 		if _, ok := b.caps.Netdevs["passt"]; ok && !n.Has("sock") {
 			return backend{"type": "passt"}, nil

@@ -80,6 +80,7 @@ func TestArgs(t *testing.T) {
 		{name: "direct", nets: "macvtap=eth0,mode=bridge,fd=4"},
 		{name: "mcast", nets: "mcast=239.192.0.1:5558,localaddr=127.0.0.1"},
 		{name: "server", nets: "server=:5558"},
+		{name: "server-switch", nets: "server=:5558,sock=/vms/a/switch0"},
 		{name: "client", nets: "client=192.0.2.1:5558"},
 		{name: "udp", nets: "udp=192.0.2.1:5558,local=192.0.2.2:5559"},
 		{name: "stream", nets: "stream=unix:/run/vm"},
