@@ -132,29 +132,6 @@ func TestSecondDaemon(t *testing.T) {
 	}
 }
 
-// A pid file that somebody else has put in place of ours stays.
-func TestPidfileOfOthers(t *testing.T) {
-	path := filepath.Join(tempDir(t), "pid")
-	writeFile(t, path, "")
-	p, err := writePidfile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := writePidfile(path); err == nil || !strings.Contains(err.Error(), "holds it") {
-		t.Errorf("written twice: %v", err)
-	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	writeFile(t, path, "1\n")
-	if err := p.remove(); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Errorf("somebody else's file: %v", err)
-	}
-}
-
 // Directory and sockets have the modes that the real switch gives them.
 func TestModesAsTheRealSwitch(t *testing.T) {
 	need(t, "vde_switch")

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"vnetkit/cmd/vswitch/detach"
+	"vnetkit/cmd/vswitch/pidfile"
 	"vnetkit/mgmt"
 	"vnetkit/mgmt/api"
 	vswitch "vnetkit/switch"
@@ -67,11 +68,11 @@ func serve(ctx context.Context, opt options, caller detach.Caller) (err error) {
 		return errors.Join(err, tcp.close(), ln.Close())
 	}
 	defer func() { err = errors.Join(err, door.Close()) }()
-	pid, err := writePidfile(opt.vde.pidfile)
+	pid, err := pidfile.Write(opt.vde.pidfile)
 	if err != nil {
 		return errors.Join(err, door.ln.Close(), tcp.close(), ln.Close())
 	}
-	defer func() { err = errors.Join(err, pid.remove()) }()
+	defer func() { err = errors.Join(err, pid.Remove()) }()
 	if !opt.quiet {
 		welcome(opt)
 	}

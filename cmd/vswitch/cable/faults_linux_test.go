@@ -265,7 +265,7 @@ func TestDaemon(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 	bothWays(t, sa, sb, usual...) // it was plugged in when the command returned
-	run(t, self("-d", "-P", pidFile, a.dir, b.dir)...).want(1, "another cable holds it")
+	run(t, self("-d", "-P", pidFile, a.dir, b.dir)...).want(1, "process "+strconv.Itoa(pid)+" holds it")
 	run(t, self("-d", a.dir, "/no/such/directory")...).want(4, "no switch runs there")
 	run(t, self("-d", a.dir, "=", "no-such-command")...).want(1, "start command")
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {

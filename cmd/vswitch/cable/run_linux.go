@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetkit/cmd/vswitch/detach"
+	"vnetkit/cmd/vswitch/pidfile"
 	"vnetkit/mgmt/api"
 	"vnetkit/switch/link"
 )
@@ -78,11 +79,11 @@ func (c *cable) run() (err error) {
 		return err
 	}
 	c.pump.lanes = [2]*lane{newLane(c.ends[0], c.ends[1]), newLane(c.ends[1], c.ends[0])}
-	remove, err := writePidFile(c.opt.pidFile)
+	pid, err := pidfile.Write(c.opt.pidFile)
 	if err != nil {
 		return err
 	}
-	defer remove()
+	defer func() { err = errors.Join(err, pid.Remove()) }()
 	c.note("plugged in: %s to %s", c.ends[0].name, c.ends[1].name)
 	if c.opt.verbose {
 		fmt.Fprintf(c.stderr, "vswitch plug: plugged in: %s to %s\n", c.ends[0].name, c.ends[1].name)

@@ -1,4 +1,9 @@
-package main
+// Package pidfile writes the process number of a daemon into a file, for scripts.
+//
+// Who has the file open and locked owns it, and the lock ends with the process,
+// however that ends. A file that is somebody else's, or is no pid file, stays as
+// it is.
+package pidfile
 
 import (
 	"errors"
@@ -11,27 +16,30 @@ import (
 	"syscall"
 )
 
-// pidfile is a file with our process number in it, for scripts. The lock on it
-// ends with the process.
-type pidfile struct{ f *os.File }
+// File has our process number in it; nil is none.
+type File struct{ f *os.File }
 
-// writePidfile writes our number into a file that is not there, is empty, or was
-// left behind by a process that is dead. Anything else it leaves alone.
-func writePidfile(path string) (*pidfile, error) {
+// Write writes our number into a file that is not there, is empty, or was left
+// behind by a process that is dead. Without a path it does nothing.
+func Write(path string) (*File, error) {
 	if path == "" {
 		return nil, nil
+	}
+	path, err := filepath.Abs(path) // we may change directory
+	if err != nil {
+		return nil, fmt.Errorf("write pid file: %w", err)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("write pid file: %w", err)
 	}
-	if err := takePidfile(f); err != nil {
+	if err := take(f); err != nil {
 		return nil, errors.Join(fmt.Errorf("write pid file %s: %w", path, err), f.Close())
 	}
-	return &pidfile{f}, nil
+	return &File{f}, nil
 }
 
-func takePidfile(f *os.File) error {
+func take(f *os.File) error {
 	fi, err := f.Stat()
 	if err != nil {
 		return err
@@ -73,8 +81,8 @@ func alive(pid int) bool {
 	return err != nil || i < 0 || !strings.HasPrefix(string(stat[i+2:]), "Z")
 }
 
-// remove takes the file away, unless another has come to its place.
-func (p *pidfile) remove() error {
+// Remove takes the file away, unless another has come to its place.
+func (p *File) Remove() error {
 	if p == nil {
 		return nil
 	}
@@ -83,7 +91,7 @@ func (p *pidfile) remove() error {
 	if err != nil {
 		return err
 	}
-	there, err := os.Lstat(filepath.Clean(p.f.Name()))
+	there, err := os.Lstat(p.f.Name())
 	if err != nil || !os.SameFile(mine, there) {
 		return nil // somebody has removed ours
 	}
