@@ -21,6 +21,11 @@ func (s *socket) recv([]byte) (int, error) { return 0, errors.ErrUnsupported }
 func (s *socket) send([]byte) (int, error) { return 0, errors.ErrUnsupported }
 func (s *socket) close() error             { return errors.ErrUnsupported }
 
+type credit struct{ limited bool }
+
+func (*credit) take(*socket, []frame.Ref) (int, error) { return 0, errors.ErrUnsupported }
+func (*credit) exhausted(*socket) error                { return errors.ErrUnsupported }
+
 type gather struct{ size int }
 
 var gathers = sync.Pool{New: func() any { return &gather{} }}

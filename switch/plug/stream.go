@@ -21,7 +21,8 @@ type streamLink struct {
 	part []byte
 
 	// Owned by the writer: the end of a frame whose beginning is written.
-	rest []byte
+	rest   []byte
+	credit credit
 }
 
 var (
@@ -111,21 +112,35 @@ func (l *streamLink) WriteBatch(b *frame.Batch) (int, error) {
 		}
 		l.rest = nil
 	}
+	refs := b.Refs
+	if l.credit.limited {
+		n, err := l.credit.take(&l.sock, b.Refs)
+		if err != nil {
+			return 0, fmt.Errorf("write: %w", err)
+		}
+		refs = refs[:n]
+	}
 	g := gathers.Get().(*gather)
 	defer gathers.Put(g)
-	for done := 0; done < len(b.Refs); {
+	for done := 0; done < len(refs); {
 		g.reset()
-		next := done + g.addAll(b, b.Refs[done:])
+		next := done + g.addAll(b, refs[done:])
 		n, err := g.send(&l.sock)
 		if err != nil {
 			return done, fmt.Errorf("write: %w", err)
 		}
 		if n < g.size {
-			return done + l.cut(b, b.Refs[done:next], max(n, 0)), link.ErrFull
+			return done + l.cut(b, refs[done:next], max(n, 0)), link.ErrFull
 		}
 		done = next
 	}
-	return len(b.Refs), nil
+	if len(refs) == len(b.Refs) {
+		return len(refs), nil
+	}
+	if err := l.credit.exhausted(&l.sock); err != nil {
+		return len(refs), fmt.Errorf("write: %w", err)
+	}
+	return len(refs), link.ErrFull
 }
 
 // cut finds the frame in which the kernel stopped after n bytes, keeps its end,

@@ -28,8 +28,8 @@ func newStreamLink(fd int) (link.Link, error) {
 	var err error
 	if isTCP(fd) {
 		err = tuneTCP(fd)
-	} else {
-		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+	} else if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer); err == nil && isQEMU(l.peer.PID) {
+		l.credit, err = newCredit(&l.sock)
 	}
 	if err != nil {
 		_ = l.Close()
