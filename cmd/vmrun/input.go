@@ -6,9 +6,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"vnetkit/cmd/vmrun/kdl"
 	"vnetkit/cmd/vmrun/netdev"
+	"vnetkit/cmd/vmrun/seed"
 	"vnetkit/cmd/vmrun/vmfile"
 	"vnetkit/mgmt/api"
 )
@@ -30,9 +32,6 @@ func (o *order) readVMFile(e env) error {
 	if err != nil {
 		return err
 	}
-	if v.Seed != nil {
-		return &usageError{fmt.Sprintf("%s: vm %q: cloud-init cannot be had from vmrun yet, and going without it would not be what was asked for", o.vmfile, v.Name), "take cloud-init out of the file, and give the guest what it needs on its disk"}
-	}
 	for _, w := range v.Warnings {
 		fmt.Fprintf(e.stderr, "vmrun: %s: %s\n", o.vmfile, w)
 	}
@@ -44,6 +43,59 @@ func (o *order) readVMFile(e env) error {
 		o.vm.CPUs = v.CPUs
 	}
 	o.nets = append([]string{v.Net.String()}, o.nets...)
+	if v.Seed == nil || o.cloudInit != "" {
+		return nil
+	}
+	o.cloudInit, o.hostname = v.Seed.UserData, v.Seed.Hostname
+	if v.Seed.SSHKey != "" {
+		keys, err := readFile(v.Seed.SSHKey, seed.MaxSize)
+		if err != nil {
+			return err
+		}
+		if o.seed, err = seed.ForKeys(v.Seed.User, keys); err != nil {
+			return &usageError{fmt.Sprintf("%s: ssh-key %s: %v", o.vmfile, v.Seed.SSHKey, err), "name the file of a public key"}
+		}
+	}
+	return nil
+}
+
+// readSeed reads what cloud-init is to find, and says where its disk will be:
+// keep makes it there.
+func (o *order) readSeed(e env) (err error) {
+	switch {
+	case o.cloudInit == "" && o.seed == nil:
+		return nil
+	case !o.vm.managed():
+		return &usageError{"--cloud-init: vmrun makes a seed only for a VM with a disk or a kernel", "vmrun --cloud-init user-data disk.qcow2"}
+	case o.seed == nil:
+		if o.seed, err = seed.Read(o.cloudInit); err != nil {
+			return &api.Error{Code: api.ErrFailed, Message: "--cloud-init: " + err.Error(), Hint: "name a file with user-data, or a directory with files user-data and, if need be, meta-data and network-config"}
+		}
+	}
+	for _, w := range o.seed.Warnings() {
+		fmt.Fprintf(e.stderr, "vmrun: cloud-init: %s\n", w)
+	}
+	if o.hostname == "" {
+		o.hostname = seed.Hostname(o.vm.Name)
+	}
+	o.seed.Name(o.vm.Name, o.hostname)
+	dir, err := vmDir(o.vm.Name)
+	o.vm.Seed = filepath.Join(dir, seedName)
+	return err
+}
+
+// seedName is the file of a VM's directory that is cloud-init's disk.
+const seedName = "seed"
+
+// writeSeed makes the disk, which may tell secrets, for QEMU alone.
+func (o *order) writeSeed() error {
+	if o.seed == nil {
+		return nil
+	}
+	_ = os.Remove(o.vm.Seed) // of a start before: the VM's lock is ours
+	if err := os.WriteFile(o.vm.Seed, o.seed.Image(time.Now()), 0o600); err != nil {
+		return fmt.Errorf("make cloud-init's disk: %w", err)
+	}
 	return nil
 }
 

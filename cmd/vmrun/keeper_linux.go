@@ -47,7 +47,7 @@ func (o *order) keep(ctx context.Context, path string, argv []string, remark str
 		old.sweep()
 	}
 	v := o.record(dir, path, argv)
-	if err := v.save(); err != nil {
+	if err := errors.Join(v.save(), o.writeSeed()); err != nil {
 		return err
 	}
 	if err := v.launch(ctx, lock); err != nil {

@@ -156,6 +156,7 @@ func (o *order) flags(cmd *cobra.Command) {
 	f.StringVar(&o.vm.Kernel, "kernel", "", "its kernel, instead of what is on the disk")
 	f.StringVar(&o.vm.Initrd, "initrd", "", "its first file system")
 	f.StringVar(&o.vm.Append, "append", "", "its kernel's command line")
+	f.StringVar(&o.cloudInit, "cloud-init", "", "user-data for cloud-init in the guest, or a directory with user-data, meta-data and network-config")
 	f.StringVar(&o.accel, "accel", "auto", "kvm, tcg, or auto: kvm if it works")
 	f.BoolVar(&o.print, "print", false, "print the command line and start nothing")
 }

@@ -131,6 +131,13 @@ func TestPrint(t *testing.T) {
 		{"vmfile-mac", []string{"--vmfile", "testdata/group-mac.kdl"}},
 		{"vmfile-network", []string{"--vmfile", "testdata/unknown-network.kdl"}},
 		{"vmfile-malformed", []string{"--vmfile", "testdata/malformed.kdl"}},
+		{"cloud-init", []string{"--cloud-init", "testdata/user-data", "--net", "none", "--name", "web,1", "/nosuch/web.img"}},
+		{"cloud-init-odd", []string{"--cloud-init", "testdata/VMFile.kdl", "--net", "none", "/nosuch/web.img"}},
+		{"cloud-init-missing", []string{"--cloud-init", "testdata/nosuch", "/nosuch/web.img"}},
+		{"cloud-init-of-qemu", []string{"--cloud-init", "testdata/user-data", "--", "-S"}},
+		{"vmfile-cloud-init", []string{"--vmfile", "testdata/cloud-init.kdl", "--name", "data"}},
+		{"vmfile-key", []string{"--vmfile", "testdata/cloud-init.kdl", "--name", "key"}},
+		{"vmfile-no-key", []string{"--vmfile", "testdata/cloud-init.kdl", "--name", "no-key"}},
 		{"no-network", []string{"--net", "network=nosuch", "--", "-S"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

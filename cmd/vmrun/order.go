@@ -12,6 +12,7 @@ import (
 
 	"vnetkit/cmd/vmrun/netdev"
 	"vnetkit/cmd/vmrun/qemu"
+	"vnetkit/cmd/vmrun/seed"
 	"vnetkit/mgmt/api"
 	"vnetkit/mgmt/client"
 )
@@ -27,6 +28,10 @@ type order struct {
 	print  bool
 	given  func(flag string) bool // tells whether the user has given it
 
+	cloudInit string    // file or directory of what cloud-init is to find
+	hostname  string    // of the guest; "": made from the VM's name
+	seed      seed.Seed // what cloud-init will find; nil: nothing
+
 	ssh      int        // port on this host that leads to the guest's SSH; 0: none
 	macvtaps []int      // cards whose macvtap the keeper makes
 	after    [][]string // commands that are due when QEMU has ended
@@ -41,6 +46,9 @@ func (o *order) start(ctx context.Context, e env) error {
 		o.vm.Name = strings.TrimSuffix(filepath.Base(o.vm.Disk+o.vm.Kernel), filepath.Ext(o.vm.Disk+o.vm.Kernel))
 	}
 	if err := o.check(); err != nil {
+		return err
+	}
+	if err := o.readSeed(e); err != nil {
 		return err
 	}
 	if err := o.resolve(e); err != nil {

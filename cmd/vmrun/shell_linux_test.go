@@ -44,7 +44,7 @@ func (b *bench) boot(name, addresses string, cards ...string) *guest {
 	for _, c := range cards {
 		args = append(args, "--net", c)
 	}
-	b.must(args...)
+	b.must(append(args, b.more...)...)
 	g := &guest{b: b, v: b.vm(name)}
 	var err error
 	if g.conn, err = net.Dial("unix", g.v.path("console")); err != nil {

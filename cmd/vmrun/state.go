@@ -23,6 +23,7 @@ import (
 //	console   the guest's serial line
 //	upN       script that puts card N's TAP into its bridge
 //	passt     where passt listens
+//	seed      cloud-init's disk, while QEMU runs
 //	switchN/  the switch that is card N's server
 type vm struct {
 	Name     string     `json:"name"`
@@ -199,6 +200,7 @@ func (v *vm) clear() {
 	if err := v.removeMacvtaps(); err != nil {
 		fmt.Fprintln(os.Stderr, "vmrun:", err) // the keeper's is the log
 	}
+	_ = os.Remove(v.path(seedName)) // it may tell secrets; the next start makes it anew
 	due := v.After
 	v.After, v.QEMU.PID, v.Keeper.PID = nil, 0, 0
 	_ = v.save() // before: no command is run twice

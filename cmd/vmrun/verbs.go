@@ -229,7 +229,7 @@ func removeVM(name string) error {
 	for _, s := range v.Scripts {
 		_ = os.Remove(v.path(s.Name))
 	}
-	for _, f := range []string{"vm.json", "log", "serial", "lock"} { // what we have made, and nothing else
+	for _, f := range []string{"vm.json", "log", "serial", seedName, "lock"} { // what we have made, and nothing else
 		if err := os.Remove(v.path(f)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}

@@ -40,6 +40,7 @@ type bench struct {
 	disk string
 	ns   *linktest.Namespace
 	wrap []string // in front of vmrun
+	more []string // arguments of vmrun's for each boot
 }
 
 func newBench(t *testing.T, ns *linktest.Namespace) *bench {
