@@ -39,7 +39,7 @@ func TestDocumentedRoutes(t *testing.T) {
 	answers := map[string]any{
 		"GET /v1/config": api.Config{}, "POST /v1/reload": api.Reloaded{},
 		"GET /v1": api.Routes{}, "GET /v1/info": api.Info{}, "GET /v1/ports": api.Ports{}, "POST /v1/ports": api.Added{}, "GET /v1/ports/{port}": api.Port{}, "POST /v1/batch": api.BatchResult{},
-		"GET /v1/stp": api.SpanningTree{}, "GET /v1/fdb": api.FDB{}, "POST /v1/fdb": api.FDBEntry{}, "DELETE /v1/fdb": api.Removed{}, "GET /v1/stats": api.Stats{}, "GET /v1/events": api.Event{},
+		"GET /v1/stp": api.SpanningTree{}, "GET /v1/fdb": api.FDB{}, "GET /v1/ips": api.IPs{}, "POST /v1/fdb": api.FDBEntry{}, "DELETE /v1/fdb": api.Removed{}, "GET /v1/stats": api.Stats{}, "GET /v1/events": api.Event{},
 		"POST /v1/trace": api.Trace{}, "POST /v1/inject": api.Trace{},
 		"Errors": api.Failure{},
 	}

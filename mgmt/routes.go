@@ -40,6 +40,7 @@ func routes() []route {
 		{"GET", "/v1/fdb", read, (*Server).getFDB, "known addresses; port, vlan, mac and static select"},
 		{"POST", "/v1/fdb", change, (*Server).postFDB, "add a static address"},
 		{"DELETE", "/v1/fdb", change, (*Server).deleteFDB, "forget learned addresses, with static=true static ones too; port, vlan and mac select"},
+		{"GET", "/v1/ips", read, (*Server).getIPs, "IP addresses that stations say are theirs, in ARP and IPv6; port, vlan and mac select"},
 		{"GET", "/v1/stats", read, (*Server).getStats, "every counter at one moment"},
 		{"GET", "/v1/events", read, (*Server).getEvents, "events after number since, one JSON object a line; follow=1 goes on for ever"},
 		{"GET", "/v1/capture", change, (*Server).getCapture, "frames of ports as pcapng, until the caller leaves; filter selects, snap cuts them off"},

@@ -78,6 +78,7 @@ func (w *worker) carry(in *view, b *frame.Batch, fresh bool) {
 		case unicast:
 			w.gather(v.to, b, &t, v.edit)
 		case flood:
+			w.sw.ips.look(p, v.class.vid, b.Own(t.refs[0]), w.now)
 			if in.storm && !w.guard(p, b, &t, &drops) {
 				break
 			}

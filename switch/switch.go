@@ -18,6 +18,7 @@ type Switch struct {
 	log     *slog.Logger
 	started time.Time
 	fdb     *fdb.Table
+	ips     ipTable
 	workers []*worker
 	events  eventLog
 	done    chan struct{}  // closed by Close

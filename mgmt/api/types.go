@@ -217,6 +217,21 @@ type FDB struct {
 	Entries []FDBEntry `json:"entries"`
 }
 
+// IPEntry is an IP address that a station has said is its own. Nobody checks that.
+type IPEntry struct {
+	IP         string `json:"ip"`
+	MAC        string `json:"mac"`
+	VLAN       int    `json:"vlan"`
+	Port       int    `json:"port"`
+	PortName   string `json:"port_name"`
+	AgeSeconds int64  `json:"age_seconds"` // since it last said so, to a few seconds
+}
+
+// IPs answers GET /v1/ips, by address and VLAN.
+type IPs struct {
+	Entries []IPEntry `json:"entries"`
+}
+
 // FDBAdd makes a static entry: POST /v1/fdb. One that is there is replaced.
 type FDBAdd struct {
 	MAC  string `json:"mac"`

@@ -97,6 +97,14 @@ func (c *Client) FDB(ctx context.Context, f FDBFilter) ([]api.FDBEntry, error) {
 	return fdb.Entries, err
 }
 
+// IPs lists the IP addresses of stations that f selects. Static is not looked at.
+func (c *Client) IPs(ctx context.Context, f FDBFilter) ([]api.IPEntry, error) {
+	f.Static = nil
+	var ips api.IPs
+	err := c.call(ctx, "GET", "/v1/ips"+f.query(), nil, &ips)
+	return ips.Entries, err
+}
+
 // AddFDB adds a static address. With VLAN 0 it goes into the port's PVID.
 func (c *Client) AddFDB(ctx context.Context, add api.FDBAdd) (api.FDBEntry, error) {
 	var e api.FDBEntry

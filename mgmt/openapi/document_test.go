@@ -182,6 +182,7 @@ func requests(dir string) []request {
 		{"GET", "/v1/ports", ""}, {"GET", "/v1/ports/1", ""}, {"GET", "/v1/ports/way", ""},
 		{"POST", "/v1/fdb", `{"mac":"02:00:00:00:00:aa","port":"1"}`},
 		{"GET", "/v1/fdb?port=1&vlan=1&mac=02:00:00:00:00:aa&static=true", ""}, {"GET", "/v1/fdb", ""},
+		{"GET", "/v1/ips?port=1&vlan=1&mac=02:00:00:00:00:aa", ""}, {"GET", "/v1/ips", ""},
 		{"GET", "/v1/stats", ""},
 		{"GET", "/v1/events?since=1&life=x&follow=0", ""},
 		{"POST", "/v1/batch", `{"operations":[{"add_port":{"spec":"stream:unix:` + sock + `3,connect=on,name=b"}},{"set_port":{"port":"b","pvid":3,"name":"c"}},{"remove_port":{"port":"c"}},

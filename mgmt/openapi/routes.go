@@ -45,6 +45,7 @@ var bodies = map[string]body{
 	"GET /v1/fdb":             {out: api.FDB{}, query: with(fdbQuery, "static", Param{"boolean", "true: only static ones; false: only learned ones"})},
 	"POST /v1/fdb":            {in: api.FDBAdd{}, out: api.FDBEntry{}, status: 201},
 	"DELETE /v1/fdb":          {out: api.Removed{}, query: with(fdbQuery, "static", Param{"boolean", "true: static ones too"})},
+	"GET /v1/ips":             {out: api.IPs{}, query: fdbQuery},
 	"GET /v1/stats":           {out: api.Stats{}},
 	"GET /v1/events":          {out: api.Event{}, media: "application/x-ndjson", query: eventQuery},
 	"GET /v1/capture":         {media: "application/x-pcapng", query: captureQuery},
