@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,24 +10,35 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"vnetkit/cmd/vmrun/netdev"
+	"vnetkit/mgmt/api"
+	"vnetkit/mgmt/client"
 	"vnetkit/switch/frame"
 )
 
 // sources are where guests' addresses are found.
 type sources struct {
-	arp    string   // the kernel's neighbours, as in /proc/net/arp
-	leases []string // patterns of dnsmasq's lease files
-	status []string // patterns of libvirt's, which are JSON
+	neighbours func() []neighbour // the kernel's
+	leases     []string           // patterns of dnsmasq's lease files
+	status     []string           // patterns of libvirt's, which are JSON
 }
 
 var hostSources = sources{
-	arp:    "/proc/net/arp",
-	leases: []string{"/var/lib/misc/dnsmasq.leases", "/var/lib/dnsmasq/*.leases"},
-	status: []string{"/var/lib/libvirt/dnsmasq/*.status"},
+	neighbours: kernelNeighbours,
+	leases:     []string{"/var/lib/misc/dnsmasq.leases", "/var/lib/dnsmasq/*.leases"},
+	status:     []string{"/var/lib/libvirt/dnsmasq/*.status"},
+}
+
+// neighbour is a station that this host has talked to.
+type neighbour struct {
+	addr   netip.Addr
+	mac    frame.MAC
+	device string
 }
 
 // find looks for the address of a card. Only an entry with exactly this MAC is
@@ -64,20 +76,72 @@ func (s sources) find(mac frame.MAC, bridge string) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// neighbour reads the kernel's table: address, type, flags, MAC, mask, device.
-// An entry is usable, whether fresh or stale, if it is complete (flag 2).
+// neighbour looks among those whom the kernel has talked to.
 func (s sources) neighbour(mac frame.MAC, bridge string) (netip.Addr, bool) {
-	b, _ := os.ReadFile(s.arp)
-	for line := range strings.Lines(string(b)) {
-		f := strings.Fields(line)
-		if len(f) < 6 || f[2] == "0x0" || !sameMAC(f[3], mac) || bridge != "" && f[5] != bridge {
-			continue
-		}
-		if a, err := netip.ParseAddr(f[0]); err == nil && !a.IsLoopback() {
-			return a, true
+	var found []netip.Addr
+	for _, n := range s.neighbours() {
+		if n.mac == mac && (bridge == "" || n.device == bridge) {
+			found = append(found, n.addr)
 		}
 	}
-	return netip.Addr{}, false
+	return choose(found)
+}
+
+// choose takes what most programs can use: the first of IPv4, else the first of
+// IPv6 that is good beyond one interface.
+func choose(list []netip.Addr) (best netip.Addr, ok bool) {
+	for _, a := range list {
+		switch {
+		case a.IsLoopback() || a.IsMulticast() || a.IsUnspecified() || a.IsLinkLocalUnicast() && a.Is6():
+		case a.Is4():
+			return a, true
+		case !best.IsValid():
+			best = a
+		}
+	}
+	return best, best.IsValid()
+}
+
+// switchOf is the directory of the switch that a card is plugged into, as far as
+// its path tells; "": none.
+func switchOf(n netdev.Net) string {
+	switch n.Mode {
+	case "switch", "network", "server", "vde":
+		return n.Get("sock")
+	case "stream":
+		if path, ok := strings.CutPrefix(n.Get("addr"), "unix:"); ok {
+			return filepath.Dir(path)
+		}
+	case "vhost-user":
+		return filepath.Dir(n.Get("sock"))
+	}
+	return ""
+}
+
+// fromSwitch asks the card's switch what the guest has said its address is; the
+// latest counts.
+func fromSwitch(ctx context.Context, n netdev.Net, mac frame.MAC) (netip.Addr, bool) {
+	dir := switchOf(n)
+	if dir == "" {
+		return netip.Addr{}, false
+	}
+	c, err := client.Dial(dir)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	defer c.Close()
+	entries, err := c.IPs(ctx, client.FDBFilter{MAC: mac.String()})
+	if err != nil {
+		return netip.Addr{}, false // older, or gone: others may know
+	}
+	slices.SortStableFunc(entries, func(a, b api.IPEntry) int { return cmp.Compare(a.AgeSeconds, b.AgeSeconds) })
+	var found []netip.Addr
+	for _, e := range entries {
+		if a, err := netip.ParseAddr(e.IP); err == nil {
+			found = append(found, a)
+		}
+	}
+	return choose(found)
 }
 
 func sameMAC(text string, mac frame.MAC) bool {
@@ -94,7 +158,7 @@ func glob(patterns []string) (files []string) {
 }
 
 // address is the guest's, as far as this host can know.
-func (v *vm) address() (string, error) {
+func (v *vm) address(ctx context.Context) (string, error) {
 	for i, text := range v.Nets {
 		n, err := netdev.ParseNet(text)
 		if err != nil {
@@ -110,11 +174,14 @@ func (v *vm) address() (string, error) {
 		case "user":
 			return "127.0.0.1", nil
 		}
+		if a, ok := fromSwitch(ctx, n, mac); ok {
+			return a.String(), nil
+		}
 		if a, ok := hostSources.find(mac, n.Get("br")); ok {
 			return a.String(), nil
 		}
 	}
-	return "", fmt.Errorf("not available: neither this host's neighbours nor any lease names %s", strings.Join(v.MACs, " or "))
+	return "", fmt.Errorf("not available: neither the card's switch nor this host's neighbours nor any lease knows %s", strings.Join(v.MACs, " or "))
 }
 
 func printIP(ctx context.Context, w io.Writer, name string, wait time.Duration) error {
@@ -123,7 +190,7 @@ func printIP(ctx context.Context, w io.Writer, name string, wait time.Duration) 
 		return err
 	}
 	for deadline := time.Now().Add(wait); ; {
-		addr, err := v.address()
+		addr, err := v.address(ctx)
 		if err == nil {
 			if addr == "127.0.0.1" && v.SSH > 0 {
 				addr += fmt.Sprintf(" port %d", v.SSH)
@@ -140,4 +207,23 @@ func printIP(ctx context.Context, w io.Writer, name string, wait time.Duration) 
 			return ctx.Err()
 		}
 	}
+}
+
+// seconds is a time that a user gives as a number of seconds, or as 1m30s.
+type seconds time.Duration
+
+func (s *seconds) String() string { return time.Duration(*s).String() }
+func (s *seconds) Type() string   { return "seconds" }
+
+// Set implements pflag.Value.
+func (s *seconds) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if n, e := strconv.ParseUint(text, 10, 31); e == nil {
+		d, err = time.Duration(n)*time.Second, nil
+	}
+	if err == nil && d < 0 {
+		err = fmt.Errorf("%v: want 0 or more", d)
+	}
+	*s = seconds(d)
+	return err
 }

@@ -64,7 +64,8 @@ func TestTraffic(t *testing.T) {
 		guests, all = append(guests, b.boot(fmt.Sprintf("vm%d", i+1), v4+"/24,"+v6+"/64", m.cards...)), append(all, v4, v6)
 	}
 	b.wrap = nil
-	for _, g := range guests {
+	lone := b.boot("vm9", "", "server=127.0.0.1:5011")
+	for _, g := range append(guests, lone) {
 		g.ready()
 	}
 	for i, g := range guests {
@@ -81,6 +82,18 @@ func TestTraffic(t *testing.T) {
 	guests[0].mustReach("10.9.1.100")
 	guests[6].address(2, "10.9.5.1")
 	guests[6].mustReach("10.9.5.100")
+	// Before this host has talked to it: on a switch that is plugged into nothing,
+	// and by IPv6 alone.
+	if out, code := b.try("ip", "vm9"); code != 1 || !strings.Contains(out, "not available") {
+		t.Errorf("ip of a guest that has no address: exit %d: %s", code, out)
+	}
+	lone.sh("ip link set eth0 up; ip addr add fd77::9/64 dev eth0; ping -c 1 -W 1 fd77::1 >/dev/null; true")
+	if out := b.must("ip", "--wait", "30", "vm9"); out != "fd77::9\n" {
+		t.Errorf("ip of a guest on a switch: %q", out)
+	}
+	lone.sh("ip addr add 10.77.0.9/24 dev eth0; arping -c 1 -w 1 -I eth0 10.77.0.1 >/dev/null; true")
+	b.await("vmrun ip tells the IPv4 address", func() bool { return b.must("ip", "vm9") == "10.77.0.9\n" })
+
 	guests[7].address(1, "10.9.6.1")
 	guests[7].mustReach("10.9.6.100")
 	for i, card := range []int{3: 2, 4: 2, 5: 2} { // a server and its two clients

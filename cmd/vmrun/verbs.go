@@ -21,7 +21,7 @@ import (
 // verbs are what can be done with the VMs that there are.
 func verbs(e env) []*cobra.Command {
 	var asJSON bool
-	var wait time.Duration
+	var wait seconds
 	verb := func(use, short string, args cobra.PositionalArgs, do func(ctx context.Context, args []string) error) *cobra.Command {
 		c := &cobra.Command{Use: use, Short: short, Args: func(cmd *cobra.Command, a []string) error {
 			if err := args(cmd, a); err != nil {
@@ -44,11 +44,13 @@ func verbs(e env) []*cobra.Command {
 	for _, c := range []*cobra.Command{list, info} {
 		c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	}
-	ip := verb("ip VM", "print the guest's address", one, func(ctx context.Context, args []string) error { return printIP(ctx, e.stdout, args[0], wait) })
-	ip.Flags().DurationVar(&wait, "wait", 0, "how long to wait for it, for example 30s")
+	ip := verb("ip VM", "print the guest's address", one, func(ctx context.Context, args []string) error {
+		return printIP(ctx, e.stdout, args[0], time.Duration(wait))
+	})
+	ip.Flags().Var(&wait, "wait", "how long to wait for it: `SECONDS`, or a time such as 1m30s")
 	keep := verb(keeperVerb+" VM", "", one, func(_ context.Context, args []string) error { return keeper(args[0]) })
 	keep.Hidden = true
-	ssh := verb("ssh VM [ARGUMENT...]", "become ssh to the guest", cobra.MinimumNArgs(1), func(_ context.Context, args []string) error { return becomeSSH(args, e) })
+	ssh := verb("ssh VM [ARGUMENT...]", "become ssh to the guest", cobra.MinimumNArgs(1), func(ctx context.Context, args []string) error { return becomeSSH(ctx, args, e) })
 	ssh.Flags().SetInterspersed(false)
 	return []*cobra.Command{
 		list, info, ip, ssh, keep,
@@ -240,14 +242,14 @@ func removeVM(name string) error {
 	return nil
 }
 
-func becomeSSH(args []string, e env) error {
+func becomeSSH(ctx context.Context, args []string, e env) error {
 	v, err := running(args[0])
 	if err != nil {
 		return err
 	}
 	argv := []string{"ssh", "-p", strconv.Itoa(v.SSH), "127.0.0.1"}
 	if v.SSH == 0 {
-		addr, err := v.address()
+		addr, err := v.address(ctx)
 		if err != nil {
 			return err
 		}
