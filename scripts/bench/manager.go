@@ -33,6 +33,9 @@ var managers = map[string]func(*job, *shared) error{
 	"follow": follow,
 	"run":    runAgain,
 	"watch":  watch,
+	// at a VDE door (vdemanage.go)
+	"console": askConsole,
+	"attach":  attach,
 }
 
 // apiDir is the directory of the switch that the job's door belongs to.

@@ -17,6 +17,7 @@ type plan struct {
 	doors map[int]string // ports that use another door of the switch than its default one
 	warm  time.Duration  // traffic before the interval that counts (default 300 ms)
 	dur   time.Duration  // length of the interval
+	args  []string       // for vswitch, beyond its directory
 	turns int            // take turns, this many times, without those who follow and with them; dur is the length of one
 	ready time.Duration  // how long a client may take to plug in (default 10 s)
 

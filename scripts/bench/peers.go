@@ -90,7 +90,7 @@ const (
 
 func startVswitch(b *bed, program string, p *plan) (*running, error) {
 	dir := filepath.Join(b.dir, "sw")
-	args := []string{"-s", dir}
+	args := append([]string{"-s", dir}, p.args...)
 	link := linkSpec{Kind: "unix", Addr: filepath.Join(dir, "stream")}
 	if p.tcp {
 		addr, err := freeTCP()

@@ -21,6 +21,7 @@ func vdeScenarios(peers []*peer, s settings) []*scenario {
 	for _, p := range peers {
 		if p.managed {
 			list = append(list, stuckScenario(p, s, "vdestuck/paced", 20_000))
+			list = append(list, vdeManageScenarios(p, s)...)
 		}
 	}
 	return append(list,
@@ -71,5 +72,5 @@ func vdeTargets() []target {
 			target{fmt.Sprintf("VDE door, %d B, 1 per call: x copy-only limit", size), 0.9, true,
 				func(r *results) float64 { return r.ratio(one, self, "copy", mFPS) }, one})
 	}
-	return list
+	return append(list, vdeManageTargets()...)
 }
