@@ -8,7 +8,8 @@
 // lie, and by which eventfds both sides wake each other. A session (session_linux.go)
 // answers them in a goroutine of its own. What the guest then sends and receives
 // goes through the rings alone (ring_linux.go, split_linux.go, packed_linux.go),
-// by Link's ReadBatch and WriteBatch (read_linux.go, write_linux.go).
+// by Link's ReadBatch and WriteBatch (read_linux.go, write_linux.go). Both take
+// chains of descriptors many at a time, before they copy any (gather_linux.go).
 //
 // ReadBatch holds one lock of the Link and WriteBatch another, for a whole batch.
 // The session holds both when it changes something that they use, and so changes

@@ -44,11 +44,8 @@ type Link struct {
 	turn int // which ring is looked at first
 
 	// Owned by the writer.
-	took    []taken
-	parcel  parcel
-	wrote   int      // frames of the present batch
-	filling *ring    // where the present frame goes
-	began   position // where in filling it begins
+	parcel parcel
+	wrote  int // frames of the present batch
 
 	notices atomic.Pointer[[]byte] // a frame to be sent in the guest's name
 	end     atomic.Pointer[error]  // why the session is over; nil: it is not

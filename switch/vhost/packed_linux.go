@@ -58,7 +58,8 @@ func (r *ring) step(p *position, n uint16) {
 }
 
 // usePacked writes a used descriptor. The flags of the first since publish are
-// kept back: the guest looks at no other before it has seen that one.
+// kept back: the guest looks at no other before it has seen that one, which is why
+// those need no order among themselves.
 func (r *ring) usePacked(id, descs uint16, n uint32) {
 	word := uint64(n) | uint64(id)<<32
 	if r.usedAt.wrap {
@@ -70,7 +71,7 @@ func (r *ring) usePacked(id, descs uint16, n uint32) {
 	if r.usedAt == r.published {
 		r.first = word
 	} else {
-		store64(unsafe.Add(r.desc, 16*uintptr(r.usedAt.i)+8), word)
+		*(*uint64)(unsafe.Add(r.desc, 16*uintptr(r.usedAt.i)+8)) = word
 	}
 	r.step(&r.usedAt, descs)
 }

@@ -81,49 +81,49 @@ func (in *inlet) notice(from *atomic.Pointer[[]byte]) {
 	in.add(uint32(len(f)), 0, len(in.b.Rests))
 }
 
-// take takes chains from r until it is empty, has gone around, or there is no
-// more room.
-func (in *inlet) take(m *memory, r *ring) (err error) {
-	for n := uint32(0); n < r.num; n++ {
-		more, err := r.pending()
-		if err != nil {
-			return err
+// take takes chains from r as far as there is room, and not more than can be
+// gathered at once: then the others are looked at.
+func (in *inlet) take(m *memory, r *ring) error {
+	r.restart()
+	err := r.gather(m, ahead)
+	if len(r.took) > 0 {
+		in.used = true
+		r.quiet()
+		if e := in.putAll(r); e != nil {
+			return e
 		}
-		if !more {
-			break
-		}
-		at := r.at
-		r.segs = r.segs[:0]
-		id, err := r.next(m)
-		if err != nil {
-			return err
-		}
-		fits, err := in.put(r)
+	}
+	return err
+}
+
+// putAll copies the frames in r.took, as far as there is room.
+func (in *inlet) putAll(r *ring) error {
+	first := 0
+	for i := range r.took {
+		t := &r.took[i]
+		fits, err := in.put(r, r.segs[first:t.end])
 		if err != nil {
 			return err
 		}
 		if !fits {
-			r.at = at
 			in.full = true
 			break
 		}
-		if n == 0 {
-			r.quiet()
-			in.used = true
-		}
-		r.use(id, r.descs, 0)
+		r.use(t.id, t.descs, 0)
+		r.spent++
+		first = t.end
 	}
 	return nil
 }
 
-// put copies the frame in r.segs. It returns false if there is no room.
-func (in *inlet) put(r *ring) (fits bool, err error) {
-	if len(r.segs) == 1 && r.segs[0].n >= in.head+frame.HeaderLen { // most
-		s := r.segs[0]
+// put copies the frame in segs. It returns false if there is no room.
+func (in *inlet) put(r *ring, segs []segment) (fits bool, err error) {
+	if len(segs) == 1 && segs[0].n >= in.head+frame.HeaderLen { // most
+		s := segs[0]
 		return in.putOne(r, s.p, s.n-in.head)
 	}
 	total := uint64(0)
-	for _, s := range r.segs {
+	for _, s := range segs {
 		total += uint64(s.n)
 	}
 	if total < uint64(in.head)+frame.HeaderLen {
@@ -145,7 +145,7 @@ func (in *inlet) put(r *ring) (fits bool, err error) {
 	var head [longHead]byte
 	skip, got, first := in.head, uint32(0), len(in.b.Rests)
 	own := in.own(uint32(n))
-	for _, s := range r.segs {
+	for _, s := range segs {
 		k := min(skip, s.n)
 		copy(head[in.head-skip:], unsafe.Slice((*byte)(s.p), k))
 		skip -= k

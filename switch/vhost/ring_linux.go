@@ -55,17 +55,20 @@ type ring struct {
 	// driver and what the device want to be told of.
 	desc, avail, used unsafe.Pointer
 
-	at        position // of the next chain
-	seen      uint16   // split: how far the ring is known to be filled
-	ends      position // where it was found to end
-	usedAt    position // where the next used entry goes
-	published position // up to where used entries can be seen
-	told      bool     // the other side was told once, or need not be
-	kicks     bool     // the guest is to say when there is something
-	first     uint64   // packed: the word that makes what was used since visible
-	near      int      // region that the latest descriptor was in
-	descs     uint16   // of the chain that next returned
-	segs      []segment
+	at        position  // of the next chain
+	seen      uint16    // split: how far the ring is known to be filled
+	ends      position  // where it was found to end
+	usedAt    position  // where the next used entry goes
+	published position  // up to where used entries can be seen
+	told      bool      // the other side was told once, or need not be
+	kicks     bool      // the guest is to say when there is something
+	first     uint64    // packed: the word that makes what was used since visible
+	near      int       // region that the latest descriptor was in
+	descs     uint16    // of the chain that next returned
+	segs      []segment // of chains that were taken
+	took      []taken   // the chains that segs belong to
+	spent     int       // how many of them were used
+	touched   byte      // see touch
 }
 
 // position is a place in a ring. Split rings count on for ever, packed ones turn
@@ -147,12 +150,14 @@ func (r *ring) start(m *memory) error {
 func (r *ring) stop() (base uint32) {
 	if r.running {
 		r.running = false
+		r.restart()
 		r.base = uint32(r.at.i)
 		if r.packed {
 			r.base |= b32(r.at.wrap) << 15
 			r.base |= r.base << 16
 		}
-		r.desc, r.avail, r.used, r.segs = nil, nil, nil, nil
+		r.desc, r.avail, r.used = nil, nil, nil
+		r.segs, r.took = nil, nil
 	}
 	return r.base
 }

@@ -9,12 +9,6 @@ import (
 	"vnetkit/switch/offload"
 )
 
-// taken is a chain of the guest's that a frame goes into.
-type taken struct {
-	id, descs uint16
-	end       int // behind its last segment in ring.segs
-}
-
 // WriteBatch implements link.Link. Frames for a guest that does not receive now,
 // because its driver is not there or it has disabled its rings, are gone.
 func (l *Link) WriteBatch(b *frame.Batch) (n int, err error) {
@@ -45,6 +39,9 @@ var errLender = errors.New("lent memory is gone")
 // write goes on with b from frame l.wrote on.
 func (l *Link) write(b *frame.Batch) (err error) {
 	defer l.guardWrite(debug.SetPanicOnFault(true), b, &err)
+	for _, r := range l.receives {
+		r.restart()
+	}
 	err = l.fill(b)
 	for _, r := range l.receives {
 		if r.publish() && r.call >= 0 {
@@ -54,8 +51,8 @@ func (l *Link) write(b *frame.Batch) (err error) {
 	return err
 }
 
-// guardWrite is guard where another guest's memory is read. What this guest has
-// taken of the present frame is as if it had not been.
+// guardWrite is guard where another guest's memory is read. This guest keeps
+// the buffers of the present frame.
 func (l *Link) guardWrite(before bool, b *frame.Batch, err *error) {
 	debug.SetPanicOnFault(before)
 	switch at, fault := l.faulted(recover()); {
@@ -63,7 +60,6 @@ func (l *Link) guardWrite(before bool, b *frame.Batch, err *error) {
 	case l.contains(at):
 		*err = l.cut(fault)
 	case b.Lender != nil && b.Lender.Lent(at):
-		l.filling.at = l.began
 		*err = errLender
 	default:
 		panic(fault)
@@ -90,11 +86,12 @@ func (l *Link) fill(b *frame.Batch) error {
 		if len(l.receives) > 1 {
 			r = l.receives[offload.Flow(b.Own(ref))%uint32(len(l.receives))]
 		}
+		left := (len(b.Refs) - i + len(l.receives) - 1) / len(l.receives)
 		n := l.parcel.pack(l, b, b.Refs[i:])
-		fate, err := l.place(r)
+		fate, err := l.place(r, left)
 		if err == nil && fate == noRoom {
 			if err = l.awaitRoom(r); err == nil {
-				fate, err = l.place(r)
+				fate, err = l.place(r, left)
 			}
 		}
 		switch {
@@ -134,64 +131,59 @@ const (
 	tooLarge      // for any buffer, or all of them together, that the guest has
 )
 
-// place puts the parcel into r.
-func (l *Link) place(r *ring) (fate, error) {
+// place puts the parcel into r, in which about so many frames are left to be put.
+func (l *Link) place(r *ring, left int) (fate, error) {
+	if r.spent == len(r.took) {
+		r.restart()
+	}
 	want := l.parcel.size
-	at := r.at
-	l.filling, l.began = r, at
-	r.segs, l.took = r.segs[:0], l.took[:0]
-	have := uint64(0)
-	for have < uint64(want) {
-		more, err := r.pending()
-		if err != nil {
-			return noRoom, err
-		}
-		if !more {
-			r.ends, r.at = r.at, at
-			if len(l.took) == int(r.num) {
-				return tooLarge, nil // there will never be more
+	have, n := uint64(0), 0 // bytes, chains
+	for ; have < uint64(want); n++ {
+		if r.spent+n == len(r.took) {
+			if err := r.gather(l.mem, min(ahead, left)); err != nil {
+				return noRoom, err
 			}
+		}
+		switch {
+		case n > int(r.num):
+			return noRoom, errCount
+		case r.spent+n < len(r.took):
+		case n == int(r.num):
+			return tooLarge, nil // there will never be more
+		default:
+			r.ends = r.at
 			return noRoom, nil
 		}
-		first := len(r.segs)
-		id, err := r.next(l.mem)
-		if err != nil {
-			return noRoom, err
-		}
-		for _, s := range r.segs[first:] {
+		for _, s := range r.chain(n) {
 			have += uint64(s.n)
 		}
-		if have == 0 {
+		switch {
+		case have == 0:
 			return noRoom, errEmpty
-		}
-		l.took = append(l.took, taken{id, r.descs, len(r.segs)})
-		if have < uint64(want) && l.features&featMergeable == 0 {
-			r.at = at // the guest keeps this one for smaller frames
-			return tooLarge, nil
-		}
-		if len(l.took) > int(r.num) {
-			return noRoom, errCount
+		case have < uint64(want) && l.features&featMergeable == 0:
+			return tooLarge, nil // the guest keeps this one for smaller frames
 		}
 	}
-	l.parcel.copyTo(r.segs, len(l.took))
+	segs := r.chains(n)
+	l.parcel.copyTo(segs, n)
 	if r.log != nil {
-		r.logSegments(r.segs, want)
+		r.logSegments(segs, want)
 	}
-	l.giveBack(r, want)
+	r.giveBack(n, want)
 	return placed, nil
 }
 
-// giveBack gives the chains in l.took back to the guest, n bytes written.
-func (l *Link) giveBack(r *ring, n uint32) {
-	first := 0
-	for _, t := range l.took {
+// giveBack gives the next chains back to the guest, n bytes written.
+func (r *ring) giveBack(chains int, n uint32) {
+	for range chains {
 		k := uint32(0)
-		for _, s := range r.segs[first:t.end] {
+		for _, s := range r.chain(0) {
 			k += min(s.n, n-k)
 		}
+		t := &r.took[r.spent]
 		r.use(t.id, t.descs, k)
+		r.spent++
 		n -= k
-		first = t.end
 	}
 	r.quiet()
 }
