@@ -103,6 +103,9 @@ func (o *order) record(dir, path string, argv []string) *vm {
 		if n.Mode == "direct" && slices.Contains(o.macvtaps, i) {
 			v.Macvtaps = append(v.Macvtaps, macvtap{Parent: n.Get("dev"), Mode: n.Get("mode"), MAC: mac})
 		}
+		if n.Has("listen") {
+			v.Ports = append(v.Ports, o.dialled(n, i))
+		}
 		if n.Mode == "server" && n.Has("sock") {
 			door := filepath.Join(n.Get("sock"), api.StreamName) // the last that a switch opens
 			v.Helpers = append(v.Helpers, process{Argv: serverArgs(n), Await: door})
@@ -174,7 +177,10 @@ func keeper(name string) error {
 	_ = json.NewEncoder(say).Encode(map[string]string{"Error": text})
 	_ = say.Close()
 	if err == nil {
+		done := make(chan struct{})
+		go v.watchPorts(done)
 		_ = cmd.Wait()
+		close(done)
 	}
 	v.clear()
 	return nil
@@ -213,6 +219,9 @@ func (v *vm) begin() (*exec.Cmd, error) {
 	}
 	if err == nil {
 		err = v.greet(cmd)
+	}
+	if err == nil {
+		err = v.addPorts()
 	}
 	if err != nil && cmd != nil {
 		_ = cmd.Process.Kill()

@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"errors"
+
+	"vnetkit/cmd/vmrun/netdev"
 )
 
 const keeperVerb = "keep-vm"
@@ -13,7 +15,9 @@ func (o *order) keep(context.Context, string, []string, string, env) error {
 	return errors.ErrUnsupported
 }
 
-func keeper(string) error        { return errors.ErrUnsupported }
-func (v *vm) runLogged([]string) {}
-func (v *vm) kill() error        { return errors.ErrUnsupported }
-func end(*process)               {}
+func (o *order) haveDialled(netdev.Caps) error { return nil }
+func (v *vm) removePorts()                     {}
+func keeper(string) error                      { return errors.ErrUnsupported }
+func (v *vm) runLogged([]string)               {}
+func (v *vm) kill() error                      { return errors.ErrUnsupported }
+func end(*process)                             {}

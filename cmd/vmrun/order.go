@@ -66,6 +66,9 @@ func (o *order) start(ctx context.Context, e env) error {
 	if err != nil {
 		return err
 	}
+	if err := o.haveDialled(caps); err != nil {
+		return err
+	}
 	remark := o.accelerate(ctx, path, e)
 	argv, err := o.vm.args(caps)
 	if err != nil {

@@ -24,26 +24,35 @@ import (
 //	upN       script that puts card N's TAP into its bridge
 //	passt     where passt listens
 //	seed      cloud-init's disk, while QEMU runs
+//	portN     where QEMU listens for the port of card N's switch
 //	switchN/  the switch that is card N's server
 type vm struct {
-	Name     string     `json:"name"`
-	Created  time.Time  `json:"created"`
-	Argv     []string   `json:"argv"`
-	Program  string     `json:"program"`
-	Nets     []string   `json:"nets"` // as --net says it
-	MACs     []string   `json:"macs"` // of each that is a card
-	Links    []string   `json:"links"`
-	SSH      int        `json:"ssh_port,omitempty"`
-	Scripts  []script   `json:"scripts,omitempty"`  // written before QEMU starts
-	Helpers  []process  `json:"helpers,omitempty"`  // run beside QEMU
-	Macvtaps []macvtap  `json:"macvtaps,omitempty"` // QEMU's descriptors from 3 on
-	After    [][]string `json:"after,omitempty"`    // commands that are due when QEMU has ended
-	QEMU     process    `json:"qemu"`
-	Keeper   process    `json:"keeper"`
+	Name     string        `json:"name"`
+	Created  time.Time     `json:"created"`
+	Argv     []string      `json:"argv"`
+	Program  string        `json:"program"`
+	Nets     []string      `json:"nets"` // as --net says it
+	MACs     []string      `json:"macs"` // of each that is a card
+	Links    []string      `json:"links"`
+	SSH      int           `json:"ssh_port,omitempty"`
+	Scripts  []script      `json:"scripts,omitempty"`  // written before QEMU starts
+	Helpers  []process     `json:"helpers,omitempty"`  // run beside QEMU
+	Macvtaps []macvtap     `json:"macvtaps,omitempty"` // QEMU's descriptors from 3 on
+	Ports    []dialledPort `json:"ports,omitempty"`    // of switches that dial QEMU
+	After    [][]string    `json:"after,omitempty"`    // commands that are due when QEMU has ended
+	QEMU     process       `json:"qemu"`
+	Keeper   process       `json:"keeper"`
 	dir      string
 }
 
 type script struct{ Name, Text string }
+
+// dialledPort is a port of a switch that dials QEMU.
+type dialledPort struct {
+	Switch string `json:"switch"` // its directory
+	Path   string `json:"path"`   // where QEMU listens
+	Name   string `json:"name,omitempty"`
+}
 
 // macvtap is one that is made for a card, and removed when QEMU has ended.
 type macvtap struct {
@@ -197,6 +206,7 @@ func (v *vm) clear() {
 	for i := range v.Helpers {
 		end(&v.Helpers[i])
 	}
+	v.removePorts()
 	if err := v.removeMacvtaps(); err != nil {
 		fmt.Fprintln(os.Stderr, "vmrun:", err) // the keeper's is the log
 	}
@@ -213,7 +223,7 @@ func (v *vm) clear() {
 // removeSockets removes what processes that are gone listened at: theirs, and
 // those of a switch that was killed before it could.
 func (v *vm) removeSockets() {
-	for _, pattern := range []string{"qmp", "console", "passt", "switch*/*"} {
+	for _, pattern := range []string{"qmp", "console", "passt", "port*", "switch*/*"} {
 		files, _ := filepath.Glob(v.path(pattern)) // fails only for a bad pattern
 		for _, f := range files {
 			if info, err := os.Lstat(f); err == nil && (info.Mode()&os.ModeSocket != 0 || filepath.Base(f) == "pid") {

@@ -19,6 +19,12 @@ type Caps struct {
 	Socket []string `json:"socket"`
 }
 
+// Reconnects tells whether QEMU's -netdev stream connects again after the other
+// side has gone.
+func (c Caps) Reconnects() bool {
+	return slices.ContainsFunc(c.Netdevs["stream"], func(o string) bool { return o == "reconnect-ms" || o == "reconnect" })
+}
+
 // Host is what Args has to know beside QEMU.
 type Host struct {
 	Memory string // of the VM, as for -m; shared memory must be as large
@@ -228,6 +234,9 @@ func (b *builder) door() (backend, error) {
 	}
 	switch door {
 	case "stream":
+		if n.Has("listen") { // for a port of the switch that dials
+			return backend{"type": "stream", "server": true, "addr": unixAddr(n.Get("listen"))}, nil
+		}
 		return b.stream(unixAddr(filepath.Join(dir, "stream"))), nil
 	case "vde":
 		return backend{"type": "vde", "sock": dir}, nil

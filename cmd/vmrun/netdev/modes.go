@@ -128,14 +128,14 @@ var l2tpKeys = keys(qemuKeys(text, "src", "dst", "srcport", "dstport"), qemuKeys
 
 // modes lists all. The first is the default.
 var modes = []mode{
-	{name: "switch", help: "a port of a switch", first: "name", keys: []key{{"name", text, ""}, {"door", text, ""}, {"sock", socketPath, ""}}},
+	{name: "switch", help: "a port of a switch", first: "name", keys: []key{{"name", text, ""}, {"door", text, ""}, {"sock", socketPath, ""}, {"listen", socketPath, ""}}},
 	{name: "user", help: "QEMU's own NAT, DHCP and DNS", keys: userKeys},
 	{name: "passt", help: "NAT by passt", keys: []key{{"sock", socketPath, ""}, {"tcp-ports", list, ""}, {"udp-ports", list, ""}, {"address", text, ""}, {"gateway", text, ""}, {"interface", text, ""}}},
 	{name: "tap", help: "a TAP device, in a bridge if br= is given", first: "ifname", keys: keys(tapKeys, []key{{"br", text, ""}, {"script", text, "script"}})},
 	{name: "bridge", help: "a bridge of this host", first: "br", keys: keys([]key{{"br", text, ""}, {"helper", text, "helper"}, {"script", text, "script"}}, tapKeys), needs: []string{"br"}},
 	{name: "ethernet", help: "a TAP device and a script that sets it up", first: "ifname", keys: keys(tapKeys, []key{{"script", text, "script"}, {"downscript", text, "downscript"}, {"managed", toggle, ""}})},
 	{name: "direct", help: "a macvtap device on an interface", first: "dev", keys: keys([]key{{"dev", text, ""}, {"mode", text, ""}}, tapKeys), needs: []string{"dev"}},
-	{name: "network", help: "a switch or a bridge of this name", first: "name", keys: []key{{"name", text, ""}, {"sock", socketPath, ""}, {"br", text, ""}, {"fd", text, "fd"}}, needs: []string{"name"}},
+	{name: "network", help: "a switch or a bridge of this name", first: "name", keys: []key{{"name", text, ""}, {"sock", socketPath, ""}, {"listen", socketPath, ""}, {"br", text, ""}, {"fd", text, "fd"}}, needs: []string{"name"}},
 	{name: "mcast", help: "a multicast group", first: "addr", keys: []key{{"addr", group, "mcast"}, {"localaddr", text, "localaddr"}}, needs: []string{"addr"}},
 	{name: "server", help: "others connect to this address over TCP", first: "addr", keys: []key{{"addr", endpoint, "listen"}, {"sock", socketPath, ""}}, needs: []string{"addr"}},
 	{name: "client", help: "connects to this address over TCP", first: "addr", keys: []key{{"addr", endpoint, "connect"}}, needs: []string{"addr"}},

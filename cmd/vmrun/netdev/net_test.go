@@ -56,6 +56,7 @@ func TestArgs(t *testing.T) {
 		{name: "switch-comma", nets: "switch,sock=/run/a,,b"},
 		{name: "switch-reconnect-ms", nets: "switch,sock=/run/sw", caps: newer},
 		{name: "switch-reconnect", nets: "switch,sock=/run/sw", caps: with(qemu72, "stream", "reconnect")},
+		{name: "switch-listen", nets: "switch,sock=/run/sw,listen=/vms/a/port0"},
 		{name: "switch-old", nets: "switch,sock=/run/sw", caps: without(qemu72, "stream")},
 		{name: "switch-none", nets: "switch,sock=/run/sw", caps: without(without(qemu72, "stream"), "vde")},
 		{name: "switch-vhost", nets: "switch=lab,sock=/run/sw,door=vhost", host: tcg},
