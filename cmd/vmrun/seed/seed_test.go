@@ -153,6 +153,9 @@ func files(image []byte) (label string, s Seed, err error) {
 	for n := 0; root[0] > 0; n++ {
 		r := root[:root[0]]
 		root = root[root[0]:]
+		if n == 0 && (!bytes.Contains(r, []byte("SP\x07\x01\xbe\xef\x00")) || !bytes.Contains(r, []byte("ER\x12\x01\x0a\x00\x00\x01RRIP_1991A"))) {
+			return "", nil, errors.New("the directory does not say that there is Rock Ridge")
+		}
 		if n < 2 {
 			continue
 		}
