@@ -92,6 +92,7 @@ func TestParse(t *testing.T) {
 		{"comments", "a /* x */ 1 // y\n/* z */ b", "a 1; b; "},
 		{"dropped node", "/-a { b }\n/- c 1\nd", "d; "},
 		{"dropped parts", "a /-1 2 /-k=v /-{ x } { y } /-{ z }", "a 2 { y; }; "},
+		{"dropped without a space before", "a \"b\"/-1 c/-k=v", "a b c; "},
 		{"dropped over lines", "a /-\n1 2", "a 2; "},
 		{"quoted names", `"a b" "k l"=1`, `"a b" "k l"=1; `},
 		{"Unicode's line ends", "a\u2028b\u0085c\vd\ff", "a; b; c; d; f; "},

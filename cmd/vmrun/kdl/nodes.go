@@ -118,7 +118,7 @@ func (r *reader) part(n *Node, spaced bool, had blocks) (blocks, error) {
 	if had != none {
 		return had, r.errorAt(from, "behind its block the node %s is at its end; the next begins on a line of its own, or behind ;", n.Name)
 	}
-	if !spaced {
+	if !spaced && !dropped {
 		return had, r.unexpected()
 	}
 	key, v, err := r.argOrProp()
