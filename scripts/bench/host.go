@@ -178,6 +178,10 @@ func hostPeers() []hostPeer {
 			s.ip(s.mid, "link set br0 up")
 			return nil
 		}},
+		{name: "no switch", frames: true, start: func(s *site, _ string) *process { // what the generator can do
+			s.ip(s.mid, fmt.Sprintf("link add p1 netns %d mtu %d type veth peer name p2 mtu %d netns %d", s.ends[0].proc.pid(), s.mtu, s.mtu, s.ends[1].proc.pid()))
+			return nil
+		}},
 		{name: "vde_switch", missing: notInstalled("vde_switch", "vde2"), start: startTapVDE},
 		{name: "ovs userspace", frames: true, missing: notInstalled("ovs-vswitchd", "openvswitch-switch"), start: startOVS},
 	}

@@ -18,11 +18,15 @@ import (
 const (
 	batchLen = 64 // frames of one system call
 
-	// A place holds a virtio_net_hdr, room for a tag that is put back, and the
+	// A place holds room for a tag that is put back, a virtio_net_hdr, and the
 	// largest super-frame. It is no power of two: the beginnings of all places
 	// must not fall into the same lines of a cache.
 	placeSize = 66<<10 + 192
 	tagRoom   = frame.TagLen
+
+	// copyMax is the longest frame that is copied to be sent in one piece with its
+	// header. The kernel takes one piece without reading a list of them.
+	copyMax = 256
 
 	auxLen = 48 // a control message with a tpacket_auxdata: 16 + 20, aligned, and more
 )
@@ -45,12 +49,12 @@ type packetLink struct {
 
 	rx struct { // owned by the reader
 		places []byte
-		iov    [batchLen][2]unix.Iovec
+		iov    [batchLen]unix.Iovec
 		msgs   [batchLen]mmsghdr
 		aux    [batchLen][auxLen]byte
 	}
 	tx struct { // owned by the writer
-		heads [batchLen][offload.HeaderLen + 32]byte
+		heads [batchLen][offload.HeaderLen + copyMax]byte
 		iov   [batchLen][2]unix.Iovec
 		msgs  [batchLen]mmsghdr
 	}
@@ -68,21 +72,16 @@ func newLink(fd int, ifc *net.Interface, s *source) *packetLink {
 	l.mtu.Store(int64(ifc.MTU))
 	l.rx.places = make([]byte, batchLen*placeSize)
 	for i := range l.rx.msgs {
-		place := l.rx.places[i*placeSize:]
 		iov := &l.rx.iov[i]
-		iov[0].Base = &place[0]
-		iov[0].SetLen(offload.HeaderLen)
-		iov[1].Base = &place[offload.HeaderLen+tagRoom]
-		iov[1].SetLen(placeSize - offload.HeaderLen - tagRoom)
+		iov.Base = &l.rx.places[i*placeSize+tagRoom]
+		iov.SetLen(placeSize - tagRoom)
 		h := &l.rx.msgs[i].hdr
-		h.Iov = &iov[0]
-		h.SetIovlen(2)
+		h.Iov = iov
+		h.SetIovlen(1)
 		h.Control = &l.rx.aux[i][0]
 	}
 	for i := range l.tx.msgs {
-		h := &l.tx.msgs[i].hdr
-		h.Iov = &l.tx.iov[i][0]
-		h.SetIovlen(2)
+		l.tx.msgs[i].hdr.Iov = &l.tx.iov[i][0]
 	}
 	return l
 }
@@ -140,21 +139,17 @@ func (l *packetLink) take(b *frame.Batch, i int) {
 		b.Runts++
 		return
 	}
-	moved := 0
+	head := [offload.HeaderLen]byte(b.Buf[at-offload.HeaderLen:])
 	if typ, tci, ok := tag(l.rx.aux[i][:m.hdr.Controllen]); ok {
-		moved = tagRoom
-		at, n = at-tagRoom, n+tagRoom
+		at, n = at-tagRoom, n+tagRoom // over the end of the header
+		shift(head[:], tagRoom)
 		f := b.Buf[at : at+n]
 		copy(f[:12], f[tagRoom:])
 		binary.BigEndian.PutUint16(f[12:], typ)
 		binary.BigEndian.PutUint16(f[14:], tci)
 	}
 	r := frame.Ref{Off: uint32(at), Len: uint32(n)}
-	head := b.Buf[i*placeSize:][:offload.HeaderLen]
-	if moved > 0 {
-		shift(head, moved)
-	}
-	o, err := offload.Parse(head, b.Frame(r))
+	o, err := offload.Parse(head[:], b.Frame(r))
 	if err != nil || m.hdr.Flags&unix.MSG_TRUNC != 0 {
 		b.Bad++
 		return
@@ -231,15 +226,21 @@ func (l *packetLink) fill(i int, b *frame.Batch, r frame.Ref) {
 	if o := b.Offload(r); o != nil {
 		offload.Put(head, *o, r.Edit.Len(0))
 	}
+	iov, h := &l.tx.iov[i], &l.tx.msgs[i].hdr
+	iov[0].Base = unsafe.SliceData(head)
+	if r.Edit.Len(len(f)) <= copyMax {
+		iov[0].SetLen(len(r.Edit.Append(head, f)))
+		h.SetIovlen(1)
+		return
+	}
 	head, skip := r.Edit.Head(head, f)
 	if skip == 0 { // the kernel wants a whole Ethernet header in one piece
 		head, skip = append(head, f[:frame.HeaderLen]...), frame.HeaderLen
 	}
-	iov := &l.tx.iov[i]
-	iov[0].Base = unsafe.SliceData(head)
 	iov[0].SetLen(len(head))
 	iov[1].Base = unsafe.SliceData(f[skip:])
 	iov[1].SetLen(len(f) - skip)
+	h.SetIovlen(2)
 }
 
 // failure says why a call on the socket failed.
