@@ -87,14 +87,14 @@ func (s *session) setMemory(q request, body []byte) (err error) {
 	if err != nil {
 		return err
 	}
+	// QEMU 7.2 tells of both once for each pair of queues.
+	if s.l.mem.knows(reg) == (q == addMemReg) {
+		return nil
+	}
 	if q == addMemReg {
 		return s.addRegions(s.l.mem, []memRegion{reg})
 	}
-	next, err := s.l.mem.without(reg)
-	if err != nil {
-		return err
-	}
-	return s.useMemory(next)
+	return s.useMemory(s.l.mem.without(reg))
 }
 
 // addRegions makes the guest's memory what it was and a list of regions, each in

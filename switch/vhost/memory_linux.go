@@ -3,6 +3,7 @@ package vhost
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -119,13 +120,19 @@ func mapShared(fd int, offset, size uint64) (b []byte, off uint64, err error) {
 }
 
 // without is m less the region r.
-func (m *memory) without(r memRegion) (*memory, error) {
-	for i, o := range m.regions {
-		if o.guest == r.guest && o.size == r.size && o.user == r.user {
-			return &memory{append(m.regions[:i:i], m.regions[i+1:]...)}, nil
-		}
-	}
-	return nil, fmt.Errorf("no memory region at %#x of %#x bytes", r.guest, r.size)
+func (m *memory) without(r memRegion) *memory {
+	left := slices.DeleteFunc(slices.Clone(m.regions), func(o region) bool { return o.is(r) })
+	return &memory{left}
+}
+
+// knows tells whether m has the region r.
+func (m *memory) knows(r memRegion) bool {
+	return slices.ContainsFunc(m.regions, func(o region) bool { return o.is(r) })
+}
+
+// is tells whether r is the region that a front end means by o.
+func (r region) is(o memRegion) bool {
+	return r.guest == o.guest && r.size == o.size && r.user == o.user
 }
 
 // release unmaps what next does not need. Nobody may use m any more.
