@@ -70,7 +70,7 @@ func vhostPeers(vswitch string) []vhostPeer {
 func vhostScenarios(vswitch string, s settings) []*scenario {
 	list := append(guestScenarios(vswitch), idleScenario(vswitch, s))
 	peers := vhostPeers(vswitch)
-	if notInstalled(testpmd, "dpdk")() != "" {
+	if notInstalled(testpmd, "dpdk-dev")() != "" {
 		peers = nil
 	}
 	for _, v := range []vhostTraffic{
