@@ -89,10 +89,14 @@ func (l *Link) fill(b *frame.Batch) error {
 		left := (len(b.Refs) - i + len(l.receives) - 1) / len(l.receives)
 		n := l.parcel.pack(l, b, b.Refs[i:])
 		fate, err := l.place(r, left)
-		if err == nil && fate == noRoom {
+		for told := false; err == nil && fate == noRoom && !told; {
+			ends := r.ends
 			if err = l.awaitRoom(r); err == nil {
 				fate, err = l.place(r, left)
 			}
+			// If there is more by now, and not enough, the guest has passed the
+			// place from which on it was to say so.
+			told = r.ends == ends
 		}
 		switch {
 		case err != nil:
