@@ -50,7 +50,7 @@ func newLab(t testing.TB, opt Options) *lab {
 		opt.Workers = 2
 	}
 	if opt.Spin == 0 {
-		opt.Spin = 50 * time.Microsecond // as vswitch does
+		opt.Spin = 75 * time.Microsecond // as vswitch does
 	}
 	var err error
 	if l.sw, err = New(opt); err != nil {

@@ -25,7 +25,7 @@ func vhostDoor(t testing.TB, count int, opt frontend.Options) (*Switch, []*front
 	// scheduler, as in the program.
 	before := runtime.GOMAXPROCS(runtime.NumCPU() + 2)
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
-	sw, err := New(Options{Kinds: []link.Kind{vhost.Kind()}, Workers: 1, Spin: 50 * time.Microsecond})
+	sw, err := New(Options{Kinds: []link.Kind{vhost.Kind()}, Workers: 1, Spin: 75 * time.Microsecond})
 	if err != nil {
 		t.Fatal(err)
 	}

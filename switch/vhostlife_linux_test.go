@@ -42,7 +42,7 @@ func TestVhostGuestsComeAndGo(t *testing.T) {
 		rounds = 10
 	}
 	path := filepath.Join(t.TempDir(), "vhost")
-	sw, err := New(Options{Kinds: []link.Kind{vhost.Kind()}, Workers: 2, Spin: 50 * time.Microsecond})
+	sw, err := New(Options{Kinds: []link.Kind{vhost.Kind()}, Workers: 2, Spin: 75 * time.Microsecond})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,7 +113,7 @@ func (o *options) flags(raw *rawOptions) *pflag.FlagSet {
 	f.DurationVar(&o.ageing, "ageing", 300*time.Second, "forget addresses not seen for this `TIME`")
 	f.IntVar(&o.fdbSize, "fdb-size", 65536, "most addresses to remember")
 	f.IntVar(&o.workers, "workers", 0, "threads that carry frames; 0: half as many as CPUs, at most 8")
-	f.DurationVar(&o.spin, "spin", 50*time.Microsecond, "look for frames this `TIME` before sleeping, while they come that fast; 0: never")
+	f.DurationVar(&o.spin, "spin", 75*time.Microsecond, "look for frames this `TIME` before sleeping, while they come that fast; 0: never")
 	o.tcpFlags(f)
 	o.configFlags(f)
 	o.vdeFlags(f, &raw.vde)

@@ -52,7 +52,7 @@ var rootKeys = []rootKey{
 	{name: "stp-forward-delay", typ: period, def: "15s", want: `whole seconds from "4s" to "30s"`, check: seconds(4, 30)},
 	{name: "fdb-size", typ: number, def: "65536", restart: true, want: fmt.Sprintf("a number from 1 to %d", vswitch.MaxFDBSize), check: between(1, vswitch.MaxFDBSize)},
 	{name: "workers", typ: number, def: "0", restart: true, want: "a number from 0 (half as many as CPUs) to 1024", check: between(0, 1024)},
-	{name: "spin", typ: period, def: "50us", restart: true, want: `a time from "0s" to "10ms"`, check: checkSpin},
+	{name: "spin", typ: period, def: "75us", restart: true, want: `a time from "0s" to "10ms"`, check: checkSpin},
 	{name: "metrics", typ: text, restart: true, want: `an address such as "127.0.0.1:9101"`},
 	{name: "web", typ: text, restart: true, want: `an address of this host such as "127.0.0.1:8080"`},
 	{name: "web-write", typ: truth, def: "false", restart: true, want: "true or false"},
