@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"vnetkit/cmd/vmrun/netdev"
+	"vnetkit/cmd/vmrun/qemu"
 	"vnetkit/mgmt/api"
 	"vnetkit/mgmt/client"
 	"vnetkit/switch/frame"
@@ -144,6 +145,24 @@ func fromSwitch(ctx context.Context, n netdev.Net, mac frame.MAC) (netip.Addr, b
 	return choose(found)
 }
 
+// fromAgent asks the guest itself. It is the last to be asked, for it may take a
+// second to find out that no agent is there.
+func fromAgent(ctx context.Context, path string, macs []frame.MAC) (netip.Addr, bool) {
+	if len(macs) == 0 {
+		return netip.Addr{}, false
+	}
+	addrs, err := qemu.GuestAddrs(ctx, path)
+	if err != nil {
+		return netip.Addr{}, false // none there, or none that makes sense
+	}
+	for _, mac := range macs {
+		if a, ok := choose(addrs[mac]); ok {
+			return a, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
 func sameMAC(text string, mac frame.MAC) bool {
 	m, err := net.ParseMAC(text)
 	return err == nil && len(m) == 6 && frame.MAC(m) == mac
@@ -159,6 +178,7 @@ func glob(patterns []string) (files []string) {
 
 // address is the guest's, as far as this host can know.
 func (v *vm) address(ctx context.Context) (string, error) {
+	var macs []frame.MAC
 	for i, text := range v.Nets {
 		n, err := netdev.ParseNet(text)
 		if err != nil {
@@ -180,8 +200,12 @@ func (v *vm) address(ctx context.Context) (string, error) {
 		if a, ok := hostSources.find(mac, n.Get("br")); ok {
 			return a.String(), nil
 		}
+		macs = append(macs, mac)
 	}
-	return "", fmt.Errorf("not available: neither the card's switch nor this host's neighbours nor any lease knows %s", strings.Join(v.MACs, " or "))
+	if a, ok := fromAgent(ctx, v.path("agent"), macs); ok {
+		return a.String(), nil
+	}
+	return "", fmt.Errorf("not available: neither the card's switch nor this host's neighbours nor any lease nor an agent in the guest knows %s", strings.Join(v.MACs, " or "))
 }
 
 func printIP(ctx context.Context, w io.Writer, name string, wait time.Duration) error {

@@ -89,6 +89,12 @@ func (o *order) record(dir, path string, argv []string) *vm {
 	v.Argv = append(argv[1:], "-qmp", "unix:"+comma(v.path("qmp"))+",server=on,wait=off",
 		"-chardev", "socket,id=vmruncon,path="+comma(v.path("console"))+",server=on,wait=off,logfile="+comma(v.path("serial")),
 		"-serial", "chardev:vmruncon")
+	// Behind the cards, which keep their places on the PCI bus and so their names in
+	// the guest. QEMU takes one port of a name.
+	if !strings.Contains(strings.Join(o.vm.QEMU, " "), qemu.AgentPort) {
+		v.Argv = append(v.Argv, "-chardev", "socket,id=vmrunagent,path="+comma(v.path("agent"))+",server=on,wait=off",
+			"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=vmrunagent,name="+qemu.AgentPort)
+	}
 	for i, n := range o.vm.Nets {
 		v.Nets = append(v.Nets, n.String())
 		mac := n.Get("mac")

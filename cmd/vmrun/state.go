@@ -21,6 +21,7 @@ import (
 //	log       what QEMU and the network's helpers have said
 //	qmp       QEMU's monitor
 //	console   the guest's serial line
+//	agent     the way to the QEMU guest agent, if the guest has one
 //	upN       script that puts card N's TAP into its bridge
 //	passt     where passt listens
 //	seed      cloud-init's disk, while QEMU runs
@@ -223,7 +224,7 @@ func (v *vm) clear() {
 // removeSockets removes what processes that are gone listened at: theirs, and
 // those of a switch that was killed before it could.
 func (v *vm) removeSockets() {
-	for _, pattern := range []string{"qmp", "console", "passt", "port*", "switch*/*"} {
+	for _, pattern := range []string{"qmp", "console", "agent", "passt", "port*", "switch*/*"} {
 		files, _ := filepath.Glob(v.path(pattern)) // fails only for a bad pattern
 		for _, f := range files {
 			if info, err := os.Lstat(f); err == nil && (info.Mode()&os.ModeSocket != 0 || filepath.Base(f) == "pid") {
