@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -64,7 +65,8 @@ func TestSwitchRestarts(t *testing.T) {
 	}
 }
 
-// portNames lists the ports of the bench's switch that are there.
+// portNames lists the ports of the bench's switch that are there, sorted: each
+// keeper adds its own when it gets to it.
 func (b *bench) portNames() string {
 	b.t.Helper()
 	c, err := client.Dial(b.home + "/sw")
@@ -83,5 +85,6 @@ func (b *bench) portNames() string {
 		}
 		names = append(names, p.Name)
 	}
+	slices.Sort(names)
 	return strings.Join(names, " ")
 }
