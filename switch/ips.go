@@ -88,17 +88,15 @@ func saidIP(f frame.Frame) (netip.Addr, bool) {
 	if len(f) < frame.HeaderLen || f[0]&1 == 0 {
 		return netip.Addr{}, false
 	}
-	at := len(f) - f.Payload()
-	b := f[at:]
 	var a netip.Addr
-	switch binary.BigEndian.Uint16(f[at-2:]) {
-	case typeARP:
+	switch typ, b := f.Network(); typ {
+	case frame.TypeARP:
 		// Ethernet and IPv4, and the sender is who has sent it: no proxy.
 		if len(b) < 28 || binary.BigEndian.Uint64(b)>>16 != 0x0001_0800_0604 || frame.MAC(b[8:14]) != f.Src() {
 			return a, false
 		}
 		a = netip.AddrFrom4([4]byte(b[14:18]))
-	case typeIPv6:
+	case frame.TypeIPv6:
 		if len(b) < 40 || b[0]>>4 != 6 || b[24] != 0xff || b[25]&0xf != 2 { // ff02::: no router has passed it on
 			return a, false
 		}
@@ -111,8 +109,6 @@ func saidIP(f frame.Frame) (netip.Addr, bool) {
 }
 
 const (
-	typeARP               = 0x0806
-	typeIPv6              = 0x86dd
 	protoICMPv6           = 58
 	neighbourSolicitation = 135 // RFC 4861, 4.3
 )

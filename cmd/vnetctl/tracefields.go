@@ -155,7 +155,7 @@ func (f *fields) build() (frame.Frame, error) {
 	if f.vlan >= 0 || f.prio >= 0 {
 		b = binary.BigEndian.AppendUint32(b, frame.TypeVLAN<<16|uint32(max(f.prio, 0))<<13|uint32(max(f.vlan, 0)))
 	}
-	typ := map[string]int{"arp": 0x0806, "ip": 0x0800, "ip6": 0x86dd, "": 0x88b5}[f.net]
+	typ := map[string]int{"arp": frame.TypeARP, "ip": frame.TypeIPv4, "ip6": frame.TypeIPv6, "": 0x88b5}[f.net]
 	if f.typ >= 0 {
 		typ = f.typ
 	}

@@ -7,39 +7,21 @@ import (
 	"vnetkit/switch/frame"
 )
 
-// EtherTypes and what else is looked at in frames.
+// What is looked at in frames.
 const (
-	typeIPv4 = 0x0800
-	typeARP  = 0x0806
-	typeIPv6 = 0x86dd
-
 	protoICMPv6 = 58
 	neighbourAd = 136 // neighbour advertisement, RFC 4861, 4.4
 )
 
-// network is the part of f behind its tags, and the EtherType before it.
-func network(f frame.Frame) (uint16, []byte) {
-	if len(f) < frame.HeaderLen {
-		return 0, nil
-	}
-	typ, rest := f.Type(), []byte(f[frame.HeaderLen:])
-	for range 2 {
-		if (typ == frame.TypeVLAN || typ == frame.TypeService) && len(rest) >= frame.TagLen {
-			typ, rest = binary.BigEndian.Uint16(rest[2:]), rest[frame.TagLen:]
-		}
-	}
-	return typ, rest
-}
-
 // source is the bytes of the address that the station which sent f says is its
 // own; nil: it says none.
 func source(f frame.Frame) []byte {
-	switch typ, b := network(f); {
-	case typ == typeARP && len(b) >= 28 && b[4] == 6 && b[5] == 4: // RFC 826: sender protocol address
+	switch typ, b := f.Network(); {
+	case typ == frame.TypeARP && len(b) >= 28 && b[4] == 6 && b[5] == 4: // RFC 826: sender protocol address
 		return b[14:18]
-	case typ == typeIPv4 && len(b) >= 20 && b[0]>>4 == 4:
+	case typ == frame.TypeIPv4 && len(b) >= 20 && b[0]>>4 == 4:
 		return b[12:16]
-	case typ == typeIPv6 && len(b) >= 40 && b[0]>>4 == 6:
+	case typ == frame.TypeIPv6 && len(b) >= 40 && b[0]>>4 == 6:
 		return b[8:24]
 	}
 	return nil
@@ -81,8 +63,8 @@ func readIP(f frame.Frame) (netip.Addr, bool) {
 
 // advertised is the target of a neighbour advertisement.
 func advertised(f frame.Frame) (netip.Addr, bool) {
-	typ, b := network(f)
-	if typ != typeIPv6 || len(b) < 64 || b[6] != protoICMPv6 || b[40] != neighbourAd {
+	typ, b := f.Network()
+	if typ != frame.TypeIPv6 || len(b) < 64 || b[6] != protoICMPv6 || b[40] != neighbourAd {
 		return netip.Addr{}, false
 	}
 	return netip.AddrFromSlice(b[48:64])

@@ -172,18 +172,18 @@ func (v *view) ether(deep bool) {
 		return
 	}
 	switch v.typ {
-	case typeIP:
+	case frame.TypeIPv4:
 		v.ip(at + 2)
-	case typeIP6:
+	case frame.TypeIPv6:
 		v.ip6(at + 2)
-	case typeARP:
+	case frame.TypeARP:
 		v.arp(at + 2)
 	}
 }
 
 // arp finds the addresses of an ARP packet about IPv4 and Ethernet (RFC 826).
 func (v *view) arp(at int) {
-	if len(v.f) < at+28 || binary.BigEndian.Uint16(v.f[at+2:]) != typeIP || v.f[at+4] != 6 || v.f[at+5] != 4 {
+	if len(v.f) < at+28 || binary.BigEndian.Uint16(v.f[at+2:]) != frame.TypeIPv4 || v.f[at+4] != 6 || v.f[at+5] != 4 {
 		return
 	}
 	v.fam, v.src, v.dst = famARP, at+14, at+24

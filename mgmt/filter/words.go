@@ -13,12 +13,8 @@ import (
 	"vnetkit/switch/frame"
 )
 
-// EtherTypes and IP protocols that have names here.
+// IP protocols that have names here.
 const (
-	typeIP  = 0x0800
-	typeARP = 0x0806
-	typeIP6 = 0x86dd
-
 	protoICMP  = 1
 	protoTCP   = 6
 	protoUDP   = 17
@@ -26,7 +22,7 @@ const (
 	protoSCTP  = 132
 )
 
-var types = map[string]uint64{"ip": typeIP, "arp": typeARP, "ip6": typeIP6}
+var types = map[string]uint64{"ip": frame.TypeIPv4, "arp": frame.TypeARP, "ip6": frame.TypeIPv6}
 
 var protos = map[string]uint64{"icmp": protoICMP, "tcp": protoTCP, "udp": protoUDP, "icmp6": protoICMP6, "sctp": protoSCTP}
 

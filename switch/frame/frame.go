@@ -18,6 +18,13 @@ const (
 	TypeService = 0x88a8 // 802.1ad service tag
 )
 
+// EtherTypes of what is carried.
+const (
+	TypeIPv4 = 0x0800
+	TypeARP  = 0x0806
+	TypeIPv6 = 0x86dd
+)
+
 // VID is a VLAN identifier, 1..4094. 0 marks a priority tag (a tag without a
 // VLAN) and 4095 is reserved (IEEE 802.1Q-2018, table 9-2).
 type VID uint16
@@ -52,6 +59,16 @@ func (f Frame) Tag() (tci uint16, ok bool) {
 		return 0, false
 	}
 	return binary.BigEndian.Uint16(f[14:16]), true
+}
+
+// Network is what f carries: the EtherType behind at most two VLAN tags, and all
+// that stands behind it. A frame shorter than a header carries nothing.
+func (f Frame) Network() (typ uint16, packet []byte) {
+	if len(f) < HeaderLen {
+		return 0, nil
+	}
+	at := len(f) - f.Payload()
+	return binary.BigEndian.Uint16(f[at-2:]), f[at:]
 }
 
 // Payload is the number of bytes that count against an MTU: all after the

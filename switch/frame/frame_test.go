@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net"
+	"slices"
 	"testing"
 
 	"github.com/google/gopacket"
@@ -109,6 +110,23 @@ func TestFramePayload(t *testing.T) {
 				t.Errorf("Payload() = %d, want %d", got, c.want)
 			}
 		})
+	}
+}
+
+func TestNetwork(t *testing.T) {
+	body := bytes.Repeat([]byte{7}, 46)
+	for name, tags := range map[string][]byte{"untagged": nil, "one tag": {0x81, 0, 0, 5}, "service and customer tag": {0x88, 0xa8, 0, 5, 0x81, 0, 0, 6}} {
+		f := frame.Frame(slices.Concat(make([]byte, 12), tags, []byte{0x08, 0x06}, body))
+		if typ, packet := f.Network(); typ != frame.TypeARP || !bytes.Equal(packet, body) {
+			t.Errorf("%s: type %04x, % x", name, typ, packet)
+		}
+	}
+	if typ, packet := make(frame.Frame, frame.HeaderLen-1).Network(); typ != 0 || packet != nil {
+		t.Errorf("too short: type %04x, % x", typ, packet)
+	}
+	cut := frame.Frame(append(make([]byte, 12), 0x81, 0, 0))
+	if typ, packet := cut.Network(); typ != frame.TypeVLAN || !bytes.Equal(packet, []byte{0}) {
+		t.Errorf("cut in the tag: type %04x, % x", typ, packet)
 	}
 }
 

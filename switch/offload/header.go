@@ -8,9 +8,6 @@ import (
 
 // Numbers from IANA's registries.
 const (
-	typeIP4 = 0x0800
-	typeIP6 = 0x86dd
-
 	protoTCP = 6
 	protoUDP = 17
 
@@ -82,9 +79,9 @@ func (l *layout) find(f frame.Frame) bool {
 	l.l3 = l3
 	ok := false
 	switch typ {
-	case typeIP4:
+	case frame.TypeIPv4:
 		l.v6, ok = false, l.find4(f)
-	case typeIP6:
+	case frame.TypeIPv6:
 		l.v6, ok = true, l.find6(f)
 	}
 	if !ok {
