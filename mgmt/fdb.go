@@ -27,10 +27,7 @@ func (s *Server) getFDB(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.aboutPort(filter.Port, err)
 	}
-	names := map[int]string{}
-	for _, p := range s.sw.Ports() {
-		names[p.Config.ID] = p.Config.Name
-	}
+	names := s.portNames()
 	answer := api.FDB{Entries: make([]api.FDBEntry, 0, len(entries))}
 	for _, e := range entries {
 		if only && e.Static != static {
@@ -46,6 +43,15 @@ func (s *Server) getFDB(w http.ResponseWriter, r *http.Request) error {
 		})
 	}
 	return reply(w, http.StatusOK, answer)
+}
+
+// portNames are the names of all ports, by number.
+func (s *Server) portNames() map[int]string {
+	names := map[int]string{}
+	for _, p := range s.sw.Ports() {
+		names[p.Config.ID] = p.Config.Name
+	}
+	return names
 }
 
 func (s *Server) postFDB(w http.ResponseWriter, r *http.Request) error {

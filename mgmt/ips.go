@@ -19,10 +19,7 @@ func (s *Server) getIPs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.aboutPort(filter.Port, err)
 	}
-	names := map[int]string{}
-	for _, p := range s.sw.Ports() {
-		names[p.Config.ID] = p.Config.Name
-	}
+	names := s.portNames()
 	answer := api.IPs{Entries: make([]api.IPEntry, 0, len(entries))}
 	for _, e := range entries {
 		answer.Entries = append(answer.Entries, api.IPEntry{
