@@ -62,7 +62,7 @@ func (a *app) createCommand() *cobra.Command {
 		Long:  createHelp,
 		Example: `  vnetctl create -u alice                          bridge, TAP and switch for alice
   vnetctl create -u alice --dry-run                what that would do, as ip commands
-  vnetctl create -u alice.kvm -b br0 --taps 2      two TAPs in br0
+  vnetctl create -u alice.kvm -b br0 --taps 2      in br0: a TAP for the switch, one for a guest
   vnetctl create -u alice -i eth0                  on the network that eth0 is on
   vnetctl create -u alice -i macvtap:eth0          one guest on it; eth0 stays as it is
   vnetctl create -u alice --persist                and again after each reboot
@@ -93,7 +93,7 @@ func (f *createFlags) setFlags(cmd *cobra.Command, letters string) {
 			flags.StringVarP(&f.uplink, "uplink", "i", "none", "none; `INTERFACE` to put into a new bridge, with its addresses; auto: that of the default route; macvtap:INTERFACE: a second address on it, for one guest and without a bridge")
 			_ = cmd.RegisterFlagCompletionFunc("uplink", completeInterfaces(""))
 		case "t":
-			flags.IntVar(&f.taps, "taps", 1, "`N`umber of TAPs")
+			flags.IntVar(&f.taps, "taps", 1, "`N`umber of TAPs: the first is the switch's, the others are for guests (-netdev tap,ifname=tap1,script=no)")
 		case "p":
 			flags.StringArrayVar(&f.plug, "plug", nil, "plug in this `TAP`, that vnetctl made; may be repeated")
 			_ = cmd.RegisterFlagCompletionFunc("plug", completeInterfaces("tuntap"))
@@ -207,7 +207,9 @@ func (r *hostRun) createSet(f *createFlags) error {
 		}
 		taps = append(taps, name)
 	}
-	return r.createSwitch(f, dir, taps, set)
+	// The first is the switch's way into the bridge; a second one in the switch
+	// would be a loop.
+	return r.createSwitch(f, dir, taps[:min(1, len(taps))], set)
 }
 
 // tapsOfSet are the TAPs that an earlier call made for the same.

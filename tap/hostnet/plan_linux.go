@@ -301,6 +301,9 @@ func (h *Host) PlanSwitch(p *Plan, s *State, w SwitchWish) (made bool, err error
 	if err := h.free(p, w.TAPs); err != nil {
 		return false, err
 	}
+	if err := h.noLoop(p, s, w.TAPs); err != nil {
+		return false, err
+	}
 	o := Object{Kind: "switch", Name: w.Dir, UID: w.UID, Set: w.Set, Keep: keep}
 	for _, tap := range w.TAPs {
 		o.Needs = append(o.Needs, "tap:"+tap)
@@ -337,6 +340,46 @@ func (h *Host) free(p *Plan, taps []string) error {
 		}
 	}
 	return nil
+}
+
+// noLoop refuses two TAPs that lead to the same network: a broadcast would go
+// round through both for ever, since neither the bridge nor the switch runs a
+// spanning tree unless told to.
+func (h *Host) noLoop(p *Plan, s *State, taps []string) error {
+	by := map[string]string{}
+	for _, tap := range taps {
+		network, err := h.networkOf(p, s, tap)
+		if err != nil {
+			return err
+		}
+		if other := by[network]; network != "" && other != "" {
+			return refuse(ErrInvalid, fmt.Sprintf("%s and %s are both on %s: a switch that has both would be a loop", other, tap, network), "plug in one of them; the other one is for a guest: -netdev tap,ifname=%s,script=no", tap)
+		}
+		by[network] = tap
+	}
+	return nil
+}
+
+// networkOf is what a TAP, there or planned, is on: a bridge, an interface, or "".
+func (h *Host) networkOf(p *Plan, s *State, tap string) (string, error) {
+	steps := p.Steps
+	if o, ok := s.Find("tap", tap); ok {
+		steps = append(steps[:len(steps):len(steps)], o.Steps...)
+	}
+	for _, step := range steps {
+		switch step := step.(type) {
+		case *Macvtap:
+			if step.Name == tap {
+				return step.Parent, nil
+			}
+		case *Join:
+			if step.Name == tap {
+				return step.Bridge, nil
+			}
+		}
+	}
+	l, err := h.Link(tap)
+	return l.Master, err
 }
 
 // runOf is the step of a switch's that runs it.

@@ -64,7 +64,7 @@ ip link add foreign type bridge
 ip link add used type veth peer name used1; ip link set used master foreign up
 ip link add bare type veth peer name bare1; ip link set bare up
 ip link add low type veth peer name low1; ip address add 192.0.2.200/32 dev low
-ip tuntap add t0 mode tap vnet_hdr
+ip tuntap add t0 mode tap vnet_hdr; ip tuntap add t1 mode tap; ip link set t1 master foreign; ip tuntap add t2 mode tap; ip link set t2 master foreign
 ip link add nh type veth peer name nh1; ip link set nh up; ip link set nh1 up; ip address add 10.55.0.1/24 dev nh; ip nexthop add id 7 dev nh via 10.55.0.2; ip route add 10.56.0.0/16 nhid 7`)
 	// No radio here: what the kernel shows of one, in place of a veth's.
 	sh(t, `ip link add air type veth peer name air1; ip link set air up; ip address add 10.57.0.1/24 dev air
@@ -89,6 +89,21 @@ mount -t tmpfs none /sys/devices/virtual/net/air; mkdir /sys/class/net/air/wirel
 	before := snapshot(t)
 	run := func(dir string, taps ...string) func(*Plan) error {
 		return func(p *Plan) error { _, err := e.Host.PlanSwitch(p, s, switchWish(dir, taps...)); return err }
+	}
+	planned := func(w TAPWish) func(*Plan) error {
+		return func(*Plan) error {
+			p := NewPlan("planned")
+			var names []string
+			for range 2 {
+				name, _, err := e.Host.PlanTAP(p, s, w)
+				if err != nil {
+					return err
+				}
+				names = append(names, name)
+			}
+			_, err := e.Host.PlanSwitch(p, s, switchWish("/run/sw", names...))
+			return err
+		}
 	}
 	held, err := e.Host.attachTAP("t0")
 	must(t, err)
@@ -126,6 +141,9 @@ mount -t tmpfs none /sys/devices/virtual/net/air; mkdir /sys/class/net/air/wirel
 		{"macvtap on wireless", tap(TAPWish{Parent: "air"}), ErrUnsupported, "wireless"},
 		{"switch without its TAP", run("/run/sw", "nosuch"), ErrNotFound, "no TAP nosuch"},
 		{"switch on a veth", run("/run/sw", "up0"), ErrInvalid, "no TAP"},
+		{"two TAPs of one bridge", run("/run/sw", "t1", "t2"), ErrInvalid, "t1 and t2 are both on foreign"},
+		{"two new TAPs in one bridge", planned(TAPWish{Bridge: "foreign"}), ErrInvalid, "tap0 and tap1 are both on foreign"},
+		{"two macvtaps of one interface", planned(TAPWish{Parent: "up0"}), ErrInvalid, "macvtap0 and macvtap1 are both on up0"},
 		{"TAP in use", run("/run/sw", "t0"), ErrInUse, fmt.Sprintf("[%d]", os.Getpid())},
 		{"directory is a file", run("/run/file"), ErrExists, "no directory"},
 		{"read-only", run("/run/ro/sw"), ErrInvalid, "read-only"},
