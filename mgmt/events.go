@@ -1,6 +1,7 @@
 package mgmt
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,8 +35,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out := eventWriter{server: s, ctl: http.NewResponseController(w), enc: json.NewEncoder(w)}
-	out.enc.SetEscapeHTML(false)
+	out := eventWriter{server: s, w: w, ctl: http.NewResponseController(w)}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("Cache-Control", "no-store")
 	if err := out.start(); err != nil {
@@ -75,8 +75,8 @@ func ended(ctx context.Context) context.Context {
 // eventWriter writes to one reader.
 type eventWriter struct {
 	server *Server
+	w      http.ResponseWriter
 	ctl    *http.ResponseController
-	enc    *json.Encoder
 }
 
 // start sends the header, so that the reader knows that it is being served.
@@ -88,8 +88,11 @@ func (e *eventWriter) start() error {
 func (e *eventWriter) write(events []vswitch.Event) error {
 	e.deadline()
 	for _, ev := range events {
-		line := api.Event{Seq: ev.Seq, Time: ev.Time, Type: string(ev.Type), Port: ev.Port, Name: ev.Name, Text: ev.Text}
-		if err := e.enc.Encode(line); err != nil {
+		line, err := e.server.eventLine(ev)
+		if err != nil {
+			return err
+		}
+		if _, err := e.w.Write(line); err != nil {
 			return err
 		}
 	}
@@ -100,11 +103,40 @@ func (e *eventWriter) write(events []vswitch.Event) error {
 func (e *eventWriter) missed(why string) (uint64, error) {
 	seq := e.server.oldestEvent()
 	e.deadline()
-	err := e.enc.Encode(api.Event{Seq: seq, Time: time.Now(), Type: api.EventMissed, Text: "events before this are gone: " + why})
-	if err == nil {
-		err = e.flush()
+	line, err := encodeEvent(api.Event{Seq: seq, Time: time.Now(), Type: api.EventMissed, Text: "events before this are gone: " + why})
+	if err != nil {
+		return seq, err
 	}
-	return seq, err
+	if _, err := e.w.Write(line); err != nil {
+		return seq, err
+	}
+	return seq, e.flush()
+}
+
+// eventLine is an event as readers get it. Those who keep up all want the
+// latest, so that is encoded once.
+func (s *Server) eventLine(ev vswitch.Event) ([]byte, error) {
+	if l := s.latestEvent.Load(); l != nil && l.seq == ev.Seq {
+		return l.text, nil
+	}
+	text, err := encodeEvent(api.Event{Seq: ev.Seq, Time: ev.Time, Type: string(ev.Type), Port: ev.Port, Name: ev.Name, Text: ev.Text})
+	if err == nil {
+		s.latestEvent.Store(&encodedEvent{ev.Seq, text})
+	}
+	return text, err
+}
+
+type encodedEvent struct {
+	seq  uint64
+	text []byte // never changed
+}
+
+func encodeEvent(ev api.Event) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(ev)
+	return b.Bytes(), err
 }
 
 func (e *eventWriter) deadline() {

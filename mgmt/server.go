@@ -29,6 +29,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	vswitch "vnetkit/switch"
@@ -59,6 +60,8 @@ type Server struct {
 	mux    *http.ServeMux
 
 	metrics http.Handler
+
+	latestEvent atomic.Pointer[encodedEvent]
 
 	admins, guests room // connections now, see limits
 }

@@ -86,7 +86,7 @@ func macFloodScenario(p *peer, s settings) *scenario {
 		macs = 1_000_000
 		dur  = 4 * time.Second
 	)
-	reps := atMost(3)
+	reps := atMost(5)
 	if s.quick {
 		reps = atMost(1)
 	}
