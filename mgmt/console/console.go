@@ -93,6 +93,7 @@ func (c *Console) Close() error {
 const (
 	maxSessions  = 256
 	writeTimeout = 10 * time.Second // for a client to take a piece of an answer
+	acceptPause  = 100 * time.Millisecond
 )
 
 // Serve answers the clients of ln until ctx ends, and then closes ln and every
@@ -111,11 +112,20 @@ func (c *Console) Serve(ctx context.Context, ln net.Listener) error {
 	}()
 	for {
 		conn, err := ln.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("accept on console: %w", err)
+		default: // out of descriptors or memory: others may give some back
+			c.log.Warn("console client could not be taken", "error", err)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(acceptPause):
+			}
+			continue
 		}
 		if c.sessions.Add(1) > maxSessions {
 			c.sessions.Add(-1)

@@ -123,8 +123,10 @@ func (l *listener) Accept(ctx context.Context) (link.Link, error) {
 	for {
 		conn, err := l.ln.Accept()
 		switch {
-		case err == nil:
-			return takeSocket(conn)
+		case err == nil: // a client that cannot be taken is no reason to shut the door
+			if taken, err := takeSocket(conn); err == nil {
+				return taken, nil
+			}
 		case errors.Is(err, net.ErrClosed):
 			return nil, fmt.Errorf("accept on %v: %w", l.addr, err)
 		}

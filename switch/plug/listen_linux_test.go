@@ -251,6 +251,45 @@ func TestAcceptEndsWhenClosed(t *testing.T) {
 	}
 }
 
+// deadFirst is a net.Listener whose first connection cannot be used.
+type deadFirst struct {
+	net.Listener
+	done bool
+}
+
+func (l *deadFirst) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil && !l.done {
+		l.done = true
+		err = conn.Close()
+	}
+	return conn, err
+}
+
+// A client that cannot be taken, because it has left or there are no descriptors
+// just then, does not shut the door for those that come later.
+func TestAcceptGoesOnAfterClientItCannotTake(t *testing.T) {
+	path := socketPath(t)
+	ln, err := ListenUnix(t.Context(), path, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := &listener{address{"unix", path}, &deadFirst{Listener: ln}}
+	defer src.Close()
+	for range 2 {
+		conn, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	l, err := src.Accept(t.Context())
+	if err != nil {
+		t.Fatalf("the second client: %v", err)
+	}
+	_ = l.Close()
+}
+
 func TestSourceNames(t *testing.T) {
 	path := socketPath(t)
 	if src := open(t, "stream:unix:"+path, link.Options{}); src.String() != "stream:unix:"+path || !src.Listening() {
