@@ -68,12 +68,8 @@ func (a *app) addPort(ctx context.Context, text string) error {
 	if err != nil {
 		return &api.Error{Code: api.ErrInvalid, Message: err.Error(), Hint: "vnetctl port add --help"}
 	}
-	// The daemon has another working directory than we.
-	if path, ok := strings.CutPrefix(spec.Addr, "unix:"); ok && path != "" {
-		if path, err = filepath.Abs(path); err != nil {
-			return err
-		}
-		spec.Addr = "unix:" + path
+	if spec.Addr, err = absolute(spec); err != nil {
+		return err
 	}
 	c, err := a.dial()
 	if err != nil {
@@ -99,8 +95,20 @@ func (a *app) addPort(ctx context.Context, text string) error {
 	return nil
 }
 
-// alreadyThere looks for a door, or a port with a given name or number, that
-// was made from the very same spec.
+// absolute is a spec's address with a path from the root, if it has one: the
+// daemon has another working directory than we.
+func absolute(spec link.Spec) (addr string, err error) {
+	path, unix := strings.CutPrefix(spec.Addr, "unix:")
+	if path == "" || !unix && spec.Kind != "vde" && spec.Kind != "vhost-user" {
+		return spec.Addr, nil
+	}
+	if path, err = filepath.Abs(path); unix {
+		path = "unix:" + path
+	}
+	return path, err
+}
+
+// alreadyThere looks for a door or a port that was made from the very same spec.
 func alreadyThere(ctx context.Context, c *client.Client, spec link.Spec) (api.Added, bool, error) {
 	text, named := spec.String(), spec
 	if ref, ok := named.Take("name"); ok {
@@ -123,7 +131,32 @@ func alreadyThere(ctx context.Context, c *client.Client, spec link.Spec) (api.Ad
 			return api.Added{Door: &d}, true, nil
 		}
 	}
+	if err != nil || waitsForClients(spec) {
+		return api.Added{}, false, err
+	}
+	// A second cable to the same place would be a loop. Who wants one gives both
+	// names, and has the spanning tree on.
+	ports, err := c.Ports(ctx)
+	for _, p := range ports {
+		if p.Spec == text {
+			return api.Added{Port: &p}, true, nil
+		}
+	}
 	return api.Added{}, false, err
+}
+
+// waitsForClients tells whether what spec makes is for clients that come, and not
+// a cable to somewhere.
+func waitsForClients(spec link.Spec) bool {
+	connect, _ := spec.TakeSwitch("connect", false)
+	listen, _ := spec.TakeSwitch("listen", false)
+	switch spec.Kind {
+	case "stream", "vhost-user":
+		return !connect
+	case "vde":
+		return listen || spec.Addr == ""
+	}
+	return false
 }
 
 func unlessNoPort(err error) error {
