@@ -152,6 +152,9 @@ func (o *options) resolve(raw rawOptions) (err error) {
 	if o.spin < 0 || o.spin > maxSpin {
 		return fmt.Errorf("--spin %v: want 0 to %v", o.spin, maxSpin)
 	}
+	if o.workers < 0 || o.workers > config.MaxWorkers {
+		return fmt.Errorf("--workers %d: want 0 (half as many as CPUs) to %d", o.workers, config.MaxWorkers)
+	}
 	m, err := strconv.ParseUint(raw.mode, 8, 32)
 	if err != nil || m > 0o777 {
 		return fmt.Errorf("--mode %s: want an octal file mode such as 0660", raw.mode)

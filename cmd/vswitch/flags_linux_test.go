@@ -71,6 +71,8 @@ func TestWrongUsage(t *testing.T) {
 		{"--ageing 1500ms", "ageing"},
 		{"--ageing 0.5s", "ageing"},
 		{"--fdb-size -1", "table"},
+		{"--workers -1", "want 0"},
+		{"--workers 100000", "to 1024"},
 		{"--fdb-size 99999999", "table"},
 		{"--port-default colour=red", "colour"},
 		{"--port-default mtu=9", "68 to 65535"},

@@ -16,6 +16,9 @@ import (
 // MaxSpin keeps a mistyped unit from burning a CPU.
 const MaxSpin = 10 * time.Millisecond
 
+// MaxWorkers is more threads than any switch has use for.
+const MaxWorkers = 1024
+
 // valueType is how a value stands in a file.
 type valueType int
 
@@ -51,7 +54,7 @@ var rootKeys = []rootKey{
 	{name: "stp-max-age", typ: period, def: "20s", want: `whole seconds from "6s" to "40s"`, check: seconds(6, 40)},
 	{name: "stp-forward-delay", typ: period, def: "15s", want: `whole seconds from "4s" to "30s"`, check: seconds(4, 30)},
 	{name: "fdb-size", typ: number, def: "65536", restart: true, want: fmt.Sprintf("a number from 1 to %d", vswitch.MaxFDBSize), check: between(1, vswitch.MaxFDBSize)},
-	{name: "workers", typ: number, def: "0", restart: true, want: "a number from 0 (half as many as CPUs) to 1024", check: between(0, 1024)},
+	{name: "workers", typ: number, def: "0", restart: true, want: fmt.Sprintf("a number from 0 (half as many as CPUs) to %d", MaxWorkers), check: between(0, MaxWorkers)},
 	{name: "spin", typ: period, def: "75us", restart: true, want: `a time from "0s" to "10ms"`, check: checkSpin},
 	{name: "metrics", typ: text, restart: true, want: `an address such as "127.0.0.1:9101"`},
 	{name: "web", typ: text, restart: true, want: `an address of this host such as "127.0.0.1:8080"`},
