@@ -92,7 +92,7 @@ func (r *hostRun) cancelSet() error {
 		}
 		found = true
 		err := r.remove(o)
-		if o.Kind == "bridge" && errors.Is(err, hostnet.ErrInUse) && !r.flags.force {
+		if o.Kind == "bridge" && errors.Is(err, hostnet.ErrInUse) {
 			var e *hostnet.Error
 			errors.As(err, &e)
 			if moved(o) == "" { // others use it: it is not only this user's

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -199,7 +200,10 @@ func (r *hostRun) createSet(f *createFlags) error {
 	if err := r.createBridge(bridge, f, set); err != nil {
 		return err
 	}
-	taps := r.tapsOfSet(set)
+	taps, err := r.tapsOfSet(set, bridge)
+	if err != nil {
+		return err
+	}
 	for len(taps) < f.taps {
 		name, err := r.createTAP(hostnet.TAPWish{Bridge: bridge, Set: set}, f)
 		if err != nil {
@@ -212,17 +216,25 @@ func (r *hostRun) createSet(f *createFlags) error {
 	return r.createSwitch(f, dir, taps[:min(1, len(taps))], set)
 }
 
-// tapsOfSet are the TAPs that an earlier call made for the same.
-func (r *hostRun) tapsOfSet(set string) (taps []string) {
+// tapsOfSet are the TAPs that an earlier call made for the same. They must be in
+// the bridge that this one is about.
+func (r *hostRun) tapsOfSet(set, bridge string) (taps []string, err error) {
 	for _, o := range r.state.Objects {
-		if o.Set == set && o.Kind == "tap" {
-			if _, err := r.host.Link(o.Name); err == nil {
-				taps = append(taps, o.Name)
-				r.notes = append(r.notes, "TAP "+o.Name+" is there already")
-			}
+		if o.Set != set || o.Kind != "tap" {
+			continue
 		}
+		l, err := r.host.Link(o.Name)
+		if err != nil {
+			continue // somebody has deleted it
+		}
+		if l.Master != bridge {
+			return nil, &hostnet.Error{Code: hostnet.ErrExists, Cause: fmt.Sprintf("TAP %s of user %s is there, in %s instead of bridge %s", o.Name, r.who.name, cmp.Or(l.Master, "no bridge"), bridge),
+				Cure: fmt.Sprintf("vnetctl cancel -u %s, then create it anew; or give the second one a switch of its own with -s", r.who.name)}
+		}
+		taps = append(taps, o.Name)
+		r.notes = append(r.notes, "TAP "+o.Name+" is there already")
 	}
-	return taps
+	return taps, nil
 }
 
 func (r *hostRun) createTAP(wish hostnet.TAPWish, f *createFlags) (string, error) {
@@ -284,9 +296,11 @@ func (r *hostRun) createSwitch(f *createFlags, dir string, taps []string, set st
 		return err
 	}
 	r.notes = append(r.notes, "switch "+dir+" runs already")
-	for _, o := range r.plan.Makes {
-		if o.Kind == "tap" && slices.Contains(taps, o.Name) {
-			return &hostnet.Error{Code: hostnet.ErrInUse, Cause: fmt.Sprintf("switch %s runs already, without a TAP %s", dir, o.Name), Cure: "vnetctl cancel, then create it anew with all its TAPs"}
+	has := r.state.TAPsOf(dir)
+	for _, tap := range taps {
+		anew := slices.ContainsFunc(r.plan.Makes, func(o hostnet.Object) bool { return o.Kind == "tap" && o.Name == tap })
+		if anew || !slices.Contains(has, tap) {
+			return &hostnet.Error{Code: hostnet.ErrInUse, Cause: fmt.Sprintf("switch %s runs already, without a TAP %s", dir, tap), Cure: "vnetctl cancel, then create it anew with all its TAPs"}
 		}
 	}
 	return nil

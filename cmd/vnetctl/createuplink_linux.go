@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -67,6 +68,9 @@ func (r *hostRun) createBridge(name string, f *createFlags, set string) error {
 		}
 		r.because("uplink %s: -i", uplink)
 	}
+	if err := r.notLost(name); err != nil {
+		return err
+	}
 	wish := hostnet.BridgeWish{Name: name, Uplink: uplink, UID: r.who.uid, User: r.who.name, Set: set, Force: f.force}
 	made, err := r.host.PlanBridge(r.plan, wish)
 	if err == nil {
@@ -80,6 +84,17 @@ func (r *hostRun) createBridge(name string, f *createFlags, set string) error {
 		r.notes = append(r.notes, fmt.Sprintf("bridge %s is there already%s", name, whose))
 	}
 	return err
+}
+
+// notLost refuses to make a bridge anew that somebody has deleted with an uplink's
+// addresses on it: only the record of the old one knows them.
+func (r *hostRun) notLost(name string) error {
+	o, _ := r.state.Find("bridge", name)
+	uplink := moved(o)
+	if _, err := r.host.Link(name); uplink == "" || !errors.Is(err, hostnet.ErrNotFound) {
+		return nil
+	}
+	return &hostnet.Error{Code: hostnet.ErrInUse, Cause: fmt.Sprintf("somebody has deleted bridge %s, which had the addresses of %s", name, uplink), Cure: "vnetctl cancel gives them back; then create it anew"}
 }
 
 // macvtapParent is IF of -i macvtap:IF; empty where -i says something else.

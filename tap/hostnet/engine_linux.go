@@ -189,7 +189,7 @@ func (e *Engine) Apply(ctx context.Context, state *State, plan *Plan) error {
 	if err := e.steps(ctx, j, plan); err != nil {
 		err = privilege(err)
 		if undo := e.rollBack(j); undo != nil {
-			return errors.Join(err, undo)
+			return stuck(err, undo)
 		}
 		g.dismiss()
 		return &Error{Code: ErrRolledBack, Cause: "a step failed, and all is as it was before", Err: err, Cure: cureOf(err)}
@@ -245,7 +245,10 @@ func (e *Engine) rollBack(j *journal) error {
 			err = step.Undone(e.Host)
 		}
 		if err != nil {
-			failed = errors.Join(failed, fmt.Errorf("%s: %w", words, err))
+			if err = fmt.Errorf("%s: %w", words, err); failed != nil {
+				err = fmt.Errorf("%w; %w", failed, err)
+			}
+			failed = err
 			continue
 		}
 		e.say("undone: %s", words)
@@ -257,13 +260,18 @@ func (e *Engine) rollBack(j *journal) error {
 	return j.remove()
 }
 
+// stuck is the error of a run that failed and could not be undone.
+func stuck(err, undo error) error {
+	return &Error{Code: ErrStuck, Cause: "a step failed", Err: fmt.Errorf("%w; %w", err, undo), Cure: cureOf(undo)}
+}
+
 // commit makes the change stay: from the moment that the state file names the
 // plan.
 func (e *Engine) commit(j *journal, state *State, plan *Plan) error {
 	next := state.apply(plan)
 	if err := next.write(e.Dir); err != nil {
 		if undo := e.rollBack(j); undo != nil {
-			return errors.Join(err, undo)
+			return stuck(err, undo)
 		}
 		return &Error{Code: ErrRolledBack, Cause: "what was made could not be recorded, and all is as it was before", Err: err, Cure: "df -h " + e.Dir}
 	}

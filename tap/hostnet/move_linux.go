@@ -140,9 +140,13 @@ func (s *Move) Done(h *Host) error {
 }
 
 // Undo moves back. Where the bridge is gone its addresses went with it, but not
-// the rules that name it.
+// the rules that name it. Where the uplink is gone there is nobody to give them
+// to: they go with the bridge.
 func (s *Move) Undo(h *Host) error {
 	from, to, err := s.devices(h)
+	if from.index == 0 && errors.Is(err, ErrNotFound) {
+		return h.raw.batch(Config{Rules: s.Config.Rules}.removals(device{name: s.To}))
+	}
 	if from.index == 0 {
 		return err
 	}
@@ -174,6 +178,9 @@ func (s *Move) Undone(h *Host) error {
 		return err
 	}
 	l, err := h.Link(s.From)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

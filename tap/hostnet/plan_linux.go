@@ -313,7 +313,7 @@ func (h *Host) PlanSwitch(p *Plan, s *State, w SwitchWish) (made bool, err error
 		return false, err
 	}
 	run := w.Switch
-	run.Record = filepath.Join(w.State, "switch-"+strings.Trim(strings.ReplaceAll(w.Dir, "/", "-"), "-"))
+	run.Record = filepath.Join(w.State, recordName(w.Dir))
 	p.Add(o, append(steps, &run)...)
 	return true, nil
 }

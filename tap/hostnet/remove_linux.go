@@ -25,7 +25,9 @@ func (h *Host) PlanRemove(p *Plan, s *State, o Object, force bool) error {
 	}
 	switch o.Kind {
 	case "bridge":
-		err = h.mayRemoveBridge(p, s, o, force)
+		if o, err = h.withoutLostUplink(o, force); err == nil {
+			err = h.mayRemoveBridge(p, s, o, force)
+		}
 	case "tap":
 		err = mayRemoveTAP(p, s, o, force)
 	}
@@ -53,6 +55,26 @@ func (h *Host) stillOurs(o Object) error {
 func (h *Host) lost(o Object) bool {
 	there, err := h.exists(o.Name)
 	return o.Kind != "switch" && err == nil && !there
+}
+
+// withoutLostUplink is a bridge's object whose steps give nothing back to an
+// uplink that is gone: a network card may be pulled out. Its addresses would be
+// lost with the bridge, so only force does that.
+func (h *Host) withoutLostUplink(o Object, force bool) (Object, error) {
+	move := moveOf(o)
+	if move == nil {
+		return o, nil
+	}
+	_, err := h.Link(move.From)
+	if !errors.Is(err, ErrNotFound) {
+		return o, err
+	}
+	if !force {
+		return o, refuse(ErrNotFound, fmt.Sprintf("there is no interface %s any more, to which the addresses of bridge %s should go back: they would be lost", move.From, o.Name),
+			"plug it in again, or give it that name again (ip link set dev NAME name %s); or use -f", move.From)
+	}
+	o.Steps = slices.DeleteFunc(slices.Clone(o.Steps), func(s Step) bool { return s == Step(move) })
+	return o, nil
 }
 
 // mayRemoveBridge looks for ports that are others', and for changes of the

@@ -52,6 +52,15 @@ func (s *State) Find(kind, name string) (Object, bool) {
 	return s.Objects[i], true
 }
 
+// TAPsOf are the TAPs that a switch of ours was started with.
+func (s *State) TAPsOf(dir string) []string {
+	o, _ := s.Find("switch", dir)
+	if run := runOf(o); run != nil {
+		return run.TAPs
+	}
+	return nil
+}
+
 // readState reads the state file. One of another boot describes what is gone
 // with that boot: it counts as empty.
 func readState(dir string) (*State, error) {
@@ -85,11 +94,15 @@ func readState(dir string) (*State, error) {
 	return &s, nil
 }
 
-// apply is the state after a plan.
+// apply is the state after a plan. What the plan makes takes the place of what
+// we made under that name before and somebody else has deleted since.
 func (s *State) apply(p *Plan) *State {
 	out := *s
 	out.Last = p.ID
-	out.Objects = slices.DeleteFunc(slices.Clone(s.Objects), func(o Object) bool { return slices.Contains(p.Removes, o.Key()) })
+	out.Objects = slices.DeleteFunc(slices.Clone(s.Objects), func(o Object) bool {
+		return slices.Contains(p.Removes, o.Key()) ||
+			slices.ContainsFunc(p.Makes, func(m Object) bool { return m.Key() == o.Key() })
+	})
 	for _, o := range p.Makes {
 		o.Steps, o.Keep = slices.Concat(o.Keep, p.Steps[o.First:o.First+o.Count]), nil
 		out.Objects = append(out.Objects, o)

@@ -341,6 +341,12 @@ func (s *MakeDir) UndoText() (string, []string) {
 	return "remove directory " + s.Path, []string{"rmdir " + s.Path}
 }
 
+// recordName is a file name that no other directory has: of /run/a-b, it is
+// another one than of /run/a/b.
+func recordName(dir string) string {
+	return "switch-" + strings.NewReplacer("_", "__", "-", "_-", "/", "-").Replace(strings.Trim(dir, "/"))
+}
+
 // LostSwitches are the records of switches that run and are in no state: files
 // in the engine's directory.
 func LostSwitches(dir string, s *State) (files []string) {

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// What somebody has deleted by hand is made anew, and is in the record once: it
+// can be cancelled, and nothing is left.
+func TestCreateWhatWasDeleted(t *testing.T) {
+	if !ownHost(t) || !hasTAPs(t) {
+		return
+	}
+	before := hostPicture(t)
+	does(t, "create bridge br1", 0, "made bridge br1")
+	hostSh(t, "ip link delete br1")
+	does(t, "create bridge br1", 0, "made bridge br1")
+	does(t, "cancel bridge br1", 0, "removed bridge br1")
+	does(t, "cancel bridge br1", 0, "unchanged")
+
+	does(t, "create -u nobody", 0, "made tap tap0")
+	hostSh(t, "ip link delete tap0; kill -9 $(cat /run/vswitch/nobody/pid)")
+	does(t, "create -u nobody", 0, "made tap tap0", "made switch")
+	if text, _ := host(t, "check -u nobody"); strings.Contains(text, "not as it was made") {
+		t.Errorf("check:\n%s", text)
+	}
+	does(t, "cancel -u nobody", 0, "removed tap tap0", "removed bridge ctysbr0")
+	if now := hostPicture(t); now != before {
+		t.Errorf("something is left:\n%s\n%s", before, now)
+	}
+}
+
+// Whoever asks for a TAP in a switch, or in a bridge, has it there afterwards, or
+// hears that it is elsewhere.
+func TestCreateAgainElsewhere(t *testing.T) {
+	if !ownHost(t) || !hasTAPs(t) {
+		return
+	}
+	before := hostPicture(t)
+	does(t, "create tap tap7 -u nobody", 0, "made tap tap7")
+	does(t, "create switch /run/sw -u nobody", 0, "made switch /run/sw")
+	does(t, "create switch /run/sw -u nobody --plug tap7", 1, "switch /run/sw runs already, without a TAP tap7")
+	does(t, "cancel switch /run/sw", 0, "removed switch /run/sw")
+	does(t, "create switch /run/sw -u nobody --plug tap7", 0, "made switch /run/sw")
+	does(t, "create switch /run/sw -u nobody --plug tap7", 0, "unchanged")
+	does(t, "cancel switch /run/sw", 0)
+	does(t, "cancel tap tap7", 0)
+
+	does(t, "create -u nobody -b br7", 0, "made bridge br7", "made tap tap0")
+	does(t, "create -u nobody -b br8", 1, "TAP tap0 of user nobody is there, in br7 instead of bridge br8")
+	hostSh(t, "ip link delete br7")
+	does(t, "create -u nobody -b br7", 1, "in no bridge instead of bridge br7")
+	does(t, "cancel -u nobody", 0, "removed tap tap0")
+	if now := hostPicture(t); now != before {
+		t.Errorf("something is left:\n%s\n%s", before, now)
+	}
+}
+
+// A bridge that others use stays, and is no obstacle to -f.
+func TestCancelForcedSharedBridge(t *testing.T) {
+	if !ownHost(t) || !hasTAPs(t) {
+		return
+	}
+	before := hostPicture(t)
+	does(t, "create -u nobody", 0, "made bridge ctysbr0", "made tap tap0")
+	does(t, "create -u daemon", 0, "made tap tap1")
+	does(t, "cancel -u nobody -f", 0, "removed tap tap0", "bridge ctysbr0 stays", "needed by tap tap1")
+	does(t, "cancel -u daemon", 0, "removed tap tap1")
+	does(t, "cancel -u nobody", 0, "removed bridge ctysbr0")
+	if now := hostPicture(t); now != before {
+		t.Errorf("something is left:\n%s\n%s", before, now)
+	}
+}
+
+// Two switches whose directories are alike but for a dash are two.
+func TestCreateSwitchesOfLikeNames(t *testing.T) {
+	if !ownHost(t) {
+		return
+	}
+	before := hostPicture(t)
+	does(t, "create switch /run/a-b -u nobody", 0, "made switch /run/a-b")
+	does(t, "create switch /run/a/b -u nobody", 0, "made switch /run/a/b")
+	does(t, "cancel switch /run/a-b", 0, "removed switch /run/a-b")
+	does(t, "-s /run/a/b info", 0)
+	does(t, "cancel switch /run/a/b", 0, "removed switch /run/a/b")
+	if now := hostPicture(t); now != before {
+		t.Errorf("something is left:\n%s\n%s", before, now)
+	}
+}
+
+// The addresses of an uplink come back also when somebody has deleted the bridge
+// that has them; and a pulled network card blocks nothing.
+func TestCancelWithoutBridgeOrUplink(t *testing.T) {
+	if !ownHost(t) || !hasTAPs(t) {
+		return
+	}
+	oneNIC(t)
+	addresses := func() string { return hostSh(t, "ip -br -4 address; ip -4 route") }
+	before := addresses()
+	does(t, "create -u nobody -i up0 --confirm 0 -f", 0, "made bridge ctysbr0")
+	hostSh(t, "ip link delete ctysbr0")
+	does(t, "create -u nobody", 1, "somebody has deleted bridge ctysbr0, which had the addresses of up0", "vnetctl cancel")
+	does(t, "cancel -u nobody", 0, "removed bridge ctysbr0")
+	if now := addresses(); now != before {
+		t.Errorf("before:\n%s\nnow:\n%s", before, now)
+	}
+
+	does(t, "create -u nobody -i up0 --confirm 0 -f", 0, "made bridge ctysbr0")
+	hostSh(t, "ip link delete up0")
+	does(t, "cancel -u nobody", 1, "there is no interface up0 any more", "use -f")
+	does(t, "recover", 0, "nothing to recover")
+	does(t, "cancel -u nobody -f", 0, "removed switch", "removed tap tap0", "removed bridge ctysbr0")
+	if left := hostSh(t, "ip -br link; find /run -path '/run/v*'"); strings.Contains(left, "ctysbr0") || strings.Contains(left, "/run/v") {
+		t.Errorf("left:\n%s", left)
+	}
+}
