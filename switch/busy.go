@@ -9,7 +9,8 @@ import (
 // the worker does not wait for news of it, but looks at it in each round. So
 // what arrives makes no news, which spares the sender the way through epoll,
 // and both of them the lock that they would meet at. When nothing has come for
-// as long as a worker may spin, the link is waited for again.
+// as long as a worker may spin, the link is waited for again; all of them are when
+// others want the CPU (poller).
 
 // busyAfter is how often in a row, in times of fast news, a link must have had
 // something to read.
@@ -60,6 +61,13 @@ func (w *worker) calm(pl *plug) {
 	}
 	if err := w.poller.add(pl.link.FD(), pl.token); err != nil {
 		w.fail(pl, err)
+	}
+}
+
+// calmAll has all links waited for again: others want the CPU.
+func (w *worker) calmAll() {
+	for len(w.busy) > 0 {
+		w.calm(w.busy[0])
 	}
 }
 

@@ -105,8 +105,8 @@ func (w *worker) run() {
 	for !w.quit {
 		var woken bool
 		var err error
-		if w.readBusy() && w.idle {
-			w.poller.yield()
+		if w.readBusy() && w.idle && w.poller.yield() {
+			w.calmAll()
 		}
 		w.ready, woken, err = w.poller.wait(w.ready[:0], w.timeout())
 		if err != nil {
