@@ -232,3 +232,34 @@ func TestLendOffload(t *testing.T) {
 		returned(b)
 	}
 }
+
+// TestLentFlows: flows of lent frames are spread over a guest's rings as others are.
+func TestLentFlows(t *testing.T) {
+	a, sender := pair(t, frontend.Options{})
+	defer a.Close()
+	to, receiver := pair(t, frontend.Options{Pairs: 4})
+	defer to.Close()
+	for flow := range 32 {
+		f := pattern(1514, flow)
+		copy(f[12:], []byte{8, 0, 0x45, 0, 1500 >> 8, 1500 & 0xff, 0, 0, 0, 0, 64, 17})
+		copy(f[26:], []byte{10, 0, 0, byte(flow), 10, 0, 0, 1, 0, byte(flow), 0, 1, 1480 >> 8, 1480 & 0xff})
+		must(t, sender.SendFrame(f))
+	}
+	b := borrow(t, a)
+	if b.Lender == nil || len(b.Refs) != 32 {
+		t.Fatalf("%d frames, lent: %t", len(b.Refs), b.Lender != nil)
+	}
+	if n, err := to.WriteBatch(b); n != 32 || err != nil {
+		t.Fatalf("took %d, %v", n, err)
+	}
+	returned(b)
+	used := 0
+	for _, r := range receiver.RX {
+		if r.UsedIndex() > 0 {
+			used++
+		}
+	}
+	if used < 3 {
+		t.Errorf("frames of 32 flows are in %d rings", used)
+	}
+}

@@ -84,7 +84,8 @@ func (l *Link) fill(b *frame.Batch) error {
 			continue
 		}
 		if len(l.receives) > 1 {
-			r = l.receives[offload.Flow(b.Own(ref))%uint32(len(l.receives))]
+			// What is lent of a frame is not here, but its headers are.
+			r = l.receives[offload.Flow(b.Frame(ref))%uint32(len(l.receives))]
 		}
 		left := (len(b.Refs) - i + len(l.receives) - 1) / len(l.receives)
 		n := l.parcel.pack(l, b, b.Refs[i:])
