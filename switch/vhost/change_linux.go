@@ -47,7 +47,7 @@ func (l *Link) ring(index uint32) (*ring, error) {
 
 // setFeatures notes what the guest's driver wants.
 func (l *Link) setFeatures(v uint64) error {
-	const layout = featPacked | featEventIdx | featVersion1 | featMergeable
+	const layout = featPacked | featInOrder | featEventIdx | featVersion1 | featMergeable
 	for _, r := range l.rings {
 		if r.running && (v^l.features)&layout != 0 {
 			return fmt.Errorf("features %#x after %#x, while ring %d is in use", v, l.features, r.index)
@@ -67,6 +67,7 @@ func (l *Link) setFeatures(v uint64) error {
 	}
 	for _, r := range l.rings {
 		r.packed, r.eventIdx, r.log = v&featPacked != 0, v&featEventIdx != 0, l.log
+		r.inOrder = v&featInOrder != 0
 		if v&featProtocol == 0 {
 			r.enabled = true
 		}

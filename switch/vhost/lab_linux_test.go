@@ -74,6 +74,8 @@ var guests = []struct {
 	{"Packed", frontend.Options{Packed: true}},
 	{"PackedNoEventIdx", frontend.Options{Packed: true, NoEventIdx: true}},
 	{"PackedIndirect", frontend.Options{Packed: true, Indirect: true}},
+	{"PackedInOrder", frontend.Options{Packed: true, Features: frontend.FeatInOrder}},
+	{"PackedInOrderIndirect", frontend.Options{Packed: true, Indirect: true, Features: frontend.FeatInOrder}},
 	{"PackedOddSize", frontend.Options{Packed: true, Size: 201}},
 }
 

@@ -68,9 +68,15 @@ func (r *ring) usePacked(id, descs uint16, n uint32) {
 	if n > 0 {
 		word |= descWrite << 48
 	}
-	if r.usedAt == r.published {
+	switch {
+	case r.usedAt == r.published:
 		r.first = word
-	} else {
+	case r.inOrder && !r.receive():
+		// The first stands for all when it names the last, and the others stay in
+		// the caches of both sides as they are (virtio 1.2, 2.8.8). Where the guest
+		// receives it wants to know each length.
+		r.first = r.first&^(0xffff<<32) | uint64(id)<<32
+	default:
 		*(*uint64)(unsafe.Add(r.desc, 16*uintptr(r.usedAt.i)+8)) = word
 	}
 	r.step(&r.usedAt, descs)

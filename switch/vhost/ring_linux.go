@@ -49,6 +49,7 @@ type ring struct {
 
 	packed   bool
 	eventIdx bool
+	inOrder  bool
 	log      *dirtyLog // nil: none
 
 	// The three parts of a split ring; of a packed one, the ring, what the

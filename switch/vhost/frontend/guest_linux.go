@@ -36,6 +36,7 @@ const (
 	FeatProtocol  = 1 << 30
 	FeatVersion1  = 1 << 32
 	FeatPacked    = 1 << 34
+	FeatInOrder   = 1 << 35
 )
 
 // Where the guest's memory is for the guest and for a process like QEMU. Nothing

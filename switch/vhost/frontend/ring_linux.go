@@ -28,6 +28,8 @@ type Ring struct {
 	shown uint16   // split: what the switch sees of it
 	last  position // packed: what it was kicked for
 	used  position // the next entry to look at
+
+	inOrder inOrder
 }
 
 type position struct {
@@ -47,6 +49,7 @@ func (g *Guest) newRing(index int) (*Ring, error) {
 		r.indirect = g.Alloc(n * tableLen * 16)
 	}
 	r.bufs = g.Alloc(n * g.opt.BufSize)
+	r.inOrder.on = r.packed && index%2 == 1 && g.opt.Features&FeatInOrder != 0
 	for i := range n {
 		r.free = append(r.free, uint16(i))
 	}
@@ -95,6 +98,9 @@ func (g *Guest) SetDesc(off int, addr uint64, n uint32, flags, next uint16) {
 // it after show.
 func (r *Ring) add(ids []uint16, lens []uint32, flags uint16) {
 	r.chain[ids[0]] = append(r.chain[ids[0]][:0], ids...)
+	if r.inOrder.on {
+		r.inOrder.heads = append(r.inOrder.heads, ids[0])
+	}
 	if r.packed {
 		r.addPacked(ids, lens, flags)
 		return
@@ -226,6 +232,9 @@ func (r *Ring) kick() {
 
 // take returns the next used chain.
 func (r *Ring) take() (id uint16, n uint32, ok bool) {
+	if r.inOrder.on {
+		return r.takeInOrder()
+	}
 	if r.packed {
 		w := atomic.LoadUint64((*uint64)(r.g.at(r.Desc + 16*int(r.used.i) + 8)))
 		avail, used := w>>48&descAvail != 0, w>>48&descUsed != 0
