@@ -3,6 +3,8 @@ package vswitch
 import (
 	"slices"
 	"time"
+
+	"vnetkit/switch/link"
 )
 
 // A link that has something to read time after time is busy. As long as it is,
@@ -11,6 +13,9 @@ import (
 // and both of them the lock that they would meet at. When nothing has come for
 // as long as a worker may spin, the link is waited for again; all of them are when
 // others want the CPU (poller).
+//
+// Some links are busy from their beginning to their end, because somebody has
+// asked for it (link.Polled). Their worker never sleeps.
 
 // busyAfter is how often in a row, in times of fast news, a link must have had
 // something to read.
@@ -34,14 +39,29 @@ func (w *worker) found(pl *plug) {
 		w.fail(pl, err)
 		return
 	}
+	w.makeBusy(pl)
+}
+
+func (w *worker) makeBusy(pl *plug) {
 	pl.busy = true
 	w.busy = append(w.busy, pl)
+}
+
+// listen has the worker told when there is something to read on pl's link.
+func (w *worker) listen(pl *plug) error {
+	if l, ok := pl.link.(link.Polled); ok && l.Polled() {
+		pl.polled = true
+		w.polled++
+		w.makeBusy(pl)
+		return nil
+	}
+	return w.poller.add(pl.link.FD(), pl.token)
 }
 
 // foundNothing notes that pl had nothing to read.
 func (w *worker) foundNothing(pl *plug) {
 	pl.streak = 0
-	if !pl.busy {
+	if !pl.busy || pl.polled {
 		return
 	}
 	now := time.Now()
@@ -66,8 +86,10 @@ func (w *worker) calm(pl *plug) {
 
 // calmAll has all links waited for again: others want the CPU.
 func (w *worker) calmAll() {
-	for len(w.busy) > 0 {
-		w.calm(w.busy[0])
+	for _, pl := range slices.Clone(w.busy) {
+		if !pl.polled {
+			w.calm(pl)
+		}
 	}
 }
 
@@ -80,6 +102,9 @@ func (w *worker) noLongerBusy(pl *plug) {
 func (w *worker) forget(pl *plug) {
 	if pl.busy {
 		w.noLongerBusy(pl)
+		if pl.polled {
+			w.polled--
+		}
 		return
 	}
 	if err := w.poller.remove(pl.link.FD()); err != nil {

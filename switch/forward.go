@@ -14,6 +14,7 @@ type outbox struct {
 	to    *view
 	refs  []frame.Ref
 	bytes uint64
+	alone bool // some of them are for nobody else
 }
 
 // train is a run of neighbouring frames in a batch that have the same addresses
@@ -63,7 +64,7 @@ func (w *worker) carry(in *view, b *frame.Batch, fresh bool) {
 	// many flows.
 	var t train
 	var v verdict
-	w.guardAt = 0
+	w.guardAt, w.patient = 0, w.patient[:0]
 	for rest := b.Refs; len(rest) > 0; {
 		t.take(b.Buf, rest)
 		rest = rest[len(t.refs):]
@@ -77,6 +78,9 @@ func (w *worker) carry(in *view, b *frame.Batch, fresh bool) {
 		switch v.outcome {
 		case unicast:
 			w.gather(v.to, b, &t, v.edit)
+			if o := &w.out[v.to.id]; len(o.refs) > 0 {
+				o.alone = true
+			}
 		case flood:
 			w.sw.ips.look(p, v.class.vid, b.Own(t.refs[0]), w.now)
 			if in.storm && !w.guard(p, b, &t, &drops) {
@@ -222,11 +226,14 @@ func (w *worker) send(b *frame.Batch) {
 			// it is sent when it has arrived
 		} else if p := o.to.port; !p.transmit(&w.tx, o.bytes) {
 			w.behind = append(w.behind, p)
+			if o.alone && p.tx.patience.Load() > 0 {
+				w.patient = append(w.patient, p)
+			}
 		}
 		if cap(o.refs) > keepRefs && len(o.refs) < cap(o.refs)/8 {
 			o.refs = make([]frame.Ref, 0, cap(o.refs)/2)
 		}
-		o.refs, o.bytes = o.refs[:0], 0
+		o.refs, o.bytes, o.alone = o.refs[:0], 0, false
 	}
 	w.dirty = w.dirty[:0]
 }

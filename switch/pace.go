@@ -17,6 +17,13 @@ import (
 // for anyone in that time. So a stuck receiver costs each sender one maxHold,
 // slow ones cost it a sixteenth of its time at most, however many they are, and
 // all of them overflow their own rings.
+//
+// A link may ask for more patience (link.Patient) with those who send to it and
+// not to everybody. Then they are held as long as it says, for it alone, and it
+// keeps its credit if it takes anything in that time. What others send goes on,
+// to this receiver, too, as far as its ring has room. Two receivers that wait for
+// each other's senders, and take nothing before they are rid of something, do so
+// once, and have no credit from then on until one of them moves.
 const (
 	maxHold     = time.Millisecond
 	minPace     = 128 << 10 // bytes in maxHold: 1 Gbit/s
@@ -26,38 +33,55 @@ const (
 // hold stops reading pl until the receivers that are behind have caught up.
 func (w *worker) hold(pl *plug, behind []*Port) {
 	now := time.Now()
-	if now.Before(pl.notBefore) {
+	limit := maxHold
+	if pl.waits = len(w.patient) > 0; pl.waits {
+		behind, limit = w.patient, patienceOf(w.patient)
+	} else if now.Before(pl.notBefore) {
 		return
 	}
+	pl.marks = pl.marks[:0]
 	for _, p := range behind {
-		if p.addWaiter(pl, now) {
-			pl.behind = append(pl.behind, p)
+		if sent, ok := p.addWaiter(pl, now); ok {
+			pl.behind, pl.marks = append(pl.behind, p), append(pl.marks, sent)
 		}
 	}
 	if len(pl.behind) == 0 {
 		return
 	}
-	pl.until = now.Add(maxHold)
+	pl.until = now.Add(limit)
 	w.held = append(w.held, pl)
 }
 
+// patienceOf is how long one can wait for a list of receivers.
+func patienceOf(list []*Port) (least time.Duration) {
+	for i, p := range list {
+		if d := time.Duration(p.tx.patience.Load()); i == 0 || d < least {
+			least = d
+		}
+	}
+	return least
+}
+
 // addWaiter notes that pl is held for p, unless p has caught up or has no credit.
-func (p *Port) addWaiter(pl *plug, now time.Time) bool {
+func (p *Port) addWaiter(pl *plug, now time.Time) (sent uint64, ok bool) {
 	t := &p.tx
 	t.qmu.Lock()
 	defer t.qmu.Unlock()
 	if !t.full.Load() {
-		return false
+		return 0, false
 	}
-	sent := t.bytes.Load()
-	if now.Before(t.creditAt) || !t.creditAt.IsZero() && sent == t.mark {
-		return false
+	sent = t.bytes.Load()
+	if !pl.waits && now.Before(t.creditAt) || !t.creditAt.IsZero() && sent == t.mark {
+		return 0, false
+	}
+	if pl.waits {
+		t.creditAt = time.Time{} // it has moved
 	}
 	if len(t.waiters) == 0 {
 		t.mark = sent
 	}
 	t.waiters = append(t.waiters, pl)
-	return true
+	return sent, true
 }
 
 // caughtUp is called when p may have caught up; if so, whoever is held for it
@@ -87,7 +111,7 @@ func (w *worker) release(pl *plug, p *Port) {
 	if i < 0 {
 		return
 	}
-	pl.behind = slices.Delete(pl.behind, i, i+1)
+	pl.behind, pl.marks = slices.Delete(pl.behind, i, i+1), slices.Delete(pl.marks, i, i+1)
 	if len(pl.behind) > 0 {
 		return
 	}
@@ -107,8 +131,8 @@ func (w *worker) releaseLate() {
 		if now.Before(pl.until) {
 			continue
 		}
-		for _, p := range pl.behind {
-			if p.wasHeldFor(pl, now) {
+		for k, p := range pl.behind {
+			if p.wasHeldFor(pl, pl.marks[k], now) {
 				pl.notBefore = now.Add(creditAfter)
 			}
 		}
@@ -119,15 +143,21 @@ func (w *worker) releaseLate() {
 	}
 }
 
-// wasHeldFor is called when pl was held for p as long as can be. It tells
-// whether p has lost its credit.
-func (p *Port) wasHeldFor(pl *plug, now time.Time) bool {
+// wasHeldFor is called when pl was held for p as long as can be, from when p had
+// sent as much as mark. It tells whether p has lost its credit.
+func (p *Port) wasHeldFor(pl *plug, mark uint64, now time.Time) bool {
 	t := &p.tx
 	t.qmu.Lock()
 	defer t.qmu.Unlock()
 	t.waiters = slices.DeleteFunc(t.waiters, func(h *plug) bool { return h == pl })
 	sent := t.bytes.Load()
 	slow := sent-t.mark < minPace
+	switch {
+	case pl.waits:
+		slow = sent == mark
+	case t.patience.Load() > 0:
+		return slow // those who wait longer for p are those to judge it
+	}
 	t.creditAt, t.mark = time.Time{}, sent
 	if slow {
 		t.creditAt = now.Add(creditAfter)

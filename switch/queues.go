@@ -23,6 +23,10 @@ func (p *Port) setLink(l link.Link) {
 	if o, ok := l.(link.Offloader); ok {
 		t.takes.Store(uint32(o.Takes()))
 	}
+	t.patience.Store(0)
+	if o, ok := l.(link.Patient); ok {
+		t.patience.Store(int64(o.Patience()))
+	}
 	t.qmu.Unlock()
 	t.mu.Unlock()
 	p.linkMTU = 0
@@ -68,7 +72,7 @@ func (s *Switch) makeQueues(p *Port, l link.Link) {
 // attachQueue is attach for a queue. Called on the worker's thread.
 func (w *worker) attachQueue(pl *plug) {
 	w.plugs[pl.token] = pl
-	if err := w.poller.add(pl.link.FD(), pl.token); err != nil {
+	if err := w.listen(pl); err != nil {
 		w.fail(pl, err)
 	}
 }

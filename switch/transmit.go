@@ -28,7 +28,8 @@ type egress struct {
 	borrows bool        // guarded by mu: the link takes lent frames
 	full    atomic.Bool // the link waits to be writable; changed under mu
 
-	takes atomic.Uint32 // the link's OffloadSet; changed under mu and qmu
+	takes    atomic.Uint32 // the link's OffloadSet; changed under mu and qmu
+	patience atomic.Int64  // the link's, with its senders; 0: the usual one
 
 	qmu      sync.Mutex // guards what follows; held for copying only
 	ring     ring.Ring

@@ -16,6 +16,12 @@ import (
 // vhostDoor is a switch with a door for vhost-user, and some guests plugged in.
 func vhostDoor(t testing.TB, count int, opt frontend.Options) (*Switch, []*frontend.Guest) {
 	t.Helper()
+	return vhostDoorWith(t, "packed=on", count, opt)
+}
+
+// vhostDoorWith is vhostDoor with these keys.
+func vhostDoorWith(t testing.TB, keys string, count int, opt frontend.Options) (*Switch, []*frontend.Guest) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "door")
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +37,7 @@ func vhostDoor(t testing.TB, count int, opt frontend.Options) (*Switch, []*front
 	}
 	t.Cleanup(func() { _ = sw.Close() })
 	path := filepath.Join(dir, "vhost")
-	if _, err := sw.Add(t.Context(), "vhost-user:"+path+",packed=on"); err != nil {
+	if _, err := sw.Add(t.Context(), "vhost-user:"+path+","+keys); err != nil {
 		t.Fatal(err)
 	}
 	var guests []*frontend.Guest

@@ -54,8 +54,11 @@ type worker struct {
 	unread, reading []*plug
 	quit            bool
 
-	busy []*plug // links that are looked at in each round (busy.go)
-	idle bool    // the latest round found nothing at all
+	busy   []*plug // links that are looked at in each round (busy.go)
+	polled int     // how many of them are for ever
+	idle   bool    // the latest round found nothing at all
+
+	patient []*Port // those of behind that the sender is to wait for longer (pace.go)
 
 	lines, served []*line // bad cables with frames on them (impaired.go)
 	due           int64   // when the first of those frames arrives; 0: none
@@ -74,7 +77,10 @@ type plug struct {
 	ended  bool    // will yield nothing new: is read to its end
 	behind []*Port // receivers it is held for: it is not read
 	until  time.Time
+	waits  bool      // they are patient ones
+	marks  []uint64  // what each of them had sent when it was held
 	busy   bool      // is in worker.busy, and not in its poller
+	polled bool      // is busy for ever
 	streak int       // how often in a row it had something to read, until it is busy
 	quiet  time.Time // since when it is busy for nothing; zero: it had something to read
 	// notBefore is when it may be held again, after it was held in vain.
@@ -105,7 +111,7 @@ func (w *worker) run() {
 	for !w.quit {
 		var woken bool
 		var err error
-		if w.readBusy() && w.idle && w.poller.yield() {
+		if (w.readBusy() || w.polled > 0) && w.idle && w.poller.yield() {
 			w.calmAll()
 		}
 		w.ready, woken, err = w.poller.wait(w.ready[:0], w.timeout())
@@ -152,7 +158,7 @@ func (w *worker) run() {
 func (w *worker) timeout() time.Duration {
 	limit := time.Duration(-1)
 	switch {
-	case len(w.unread) > 0:
+	case len(w.unread) > 0 || w.polled > 0:
 		return 0
 	case len(w.held) > 0:
 		limit = maxHold
@@ -242,7 +248,7 @@ func (w *worker) work() {
 func (w *worker) attach(p *Port, l link.Link) {
 	pl := &plug{port: p, link: l, worker: w, token: p.token}
 	w.plugs[p.token] = pl
-	if err := w.poller.add(l.FD(), p.token); err != nil {
+	if err := w.listen(pl); err != nil {
 		w.detach(pl.token, err)
 		return
 	}

@@ -15,6 +15,7 @@ package link
 import (
 	"context"
 	"errors"
+	"time"
 
 	"vnetkit/switch/frame"
 )
@@ -97,6 +98,17 @@ type Offloader interface {
 // payload, tags not counted, is given to them.
 type Sized interface {
 	MTU() int
+}
+
+// Polled is implemented by Links that may be looked at in every round of their
+// thread, which then never sleeps, instead of when their descriptor has news.
+type Polled interface{ Polled() bool }
+
+// Patient is implemented by Links for which senders may be kept waiting.
+type Patient interface {
+	// Patience is how long, at most, who sends to this Link alone is not read
+	// while it is full; 0: as short as for any other.
+	Patience() time.Duration
 }
 
 // Queued is implemented by Links that bring frames in several places at once. The

@@ -2,6 +2,7 @@ package vhost
 
 import (
 	"encoding/binary"
+	"time"
 
 	"vnetkit/switch/frame"
 )
@@ -75,7 +76,9 @@ const (
 type options struct {
 	queues int // pairs of rings
 	packed bool
-	mtu    int // 0: any
+	mtu    int           // 0: any
+	polled bool          // the guest's rings are looked at all the time
+	hold   time.Duration // how long who sends to a guest that is full is kept waiting; 0: as usual
 }
 
 // features is what the guest is offered.

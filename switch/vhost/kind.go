@@ -15,7 +15,9 @@ func Kind() link.Kind {
 		Name: "vhost-user",
 		Help: `vhost-user:PATH[,mode=0660]      QEMU's -netdev vhost-user connects to PATH; each connection is a port
 vhost-user:PATH,connect=on       connect to a QEMU that listens (server=on), and again whenever it comes back
-                                 queues=N: most pairs of rings (8); packed=on: packed rings, too`,
+                                 queues=N: most pairs of rings (8); packed=on: packed rings, too
+                                 poll=always: never sleep, which takes a CPU for ever;
+                                 hold=TIME: keep who sends to a full guest waiting so long, and drop later`,
 		Check: func(spec link.Spec) (bool, error) {
 			s, err := parse(spec)
 			return !s.dial, err
@@ -70,7 +72,10 @@ func parse(in link.Spec) (s spec, err error) {
 			return s, link.Errorf("queues=%s: want a number from 1 to %d", v, maxQueues)
 		}
 	}
-	known := []string{"connect", "packed", "queues"}
+	if err := s.opt.takePace(&in); err != nil {
+		return s, err
+	}
+	known := []string{"connect", "hold", "packed", "poll", "queues"}
 	if !s.dial {
 		known = append(known, "mode")
 		if v, ok := in.Take("mode"); ok {

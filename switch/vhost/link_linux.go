@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -57,6 +58,8 @@ var (
 	_ link.Gated     = (*Link)(nil)
 	_ link.Offloader = (*Link)(nil)
 	_ link.Borrower  = (*Link)(nil)
+	_ link.Polled    = (*Link)(nil)
+	_ link.Patient   = (*Link)(nil)
 	_ frame.Lender   = (*Link)(nil)
 )
 
@@ -90,6 +93,12 @@ func (l *Link) WriteFD() int { return l.room.fd }
 
 // Takes implements link.Offloader.
 func (l *Link) Takes() frame.OffloadSet { return frame.OffloadSet(l.takes.Load()) }
+
+// Polled implements link.Polled.
+func (l *Link) Polled() bool { return l.opt.polled }
+
+// Patience implements link.Patient.
+func (l *Link) Patience() time.Duration { return l.opt.hold }
 
 // Peer implements link.Peered.
 func (l *Link) Peer() link.Peer { return l.peer }

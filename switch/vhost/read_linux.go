@@ -48,6 +48,9 @@ func (l *Link) read(b *frame.Batch) (err error) {
 		b.More = b.More || len(l.sends) > 0 // look again before sleeping
 		return nil
 	}
+	if l.opt.polled {
+		return ended // whoever reads comes back unasked
+	}
 	for _, r := range l.sends {
 		more, err := r.listen(r.at)
 		if err != nil {
