@@ -11,7 +11,8 @@ type DropReason uint8
 // at the port where it would have gone out, but for those of impair: they are
 // counted at the port whose cable is bad, in either direction.
 const (
-	DropRunt DropReason = iota
+	DropMissed DropReason = iota
+	DropRunt
 	DropBadOffload
 	DropGiant
 	DropPortDown
@@ -40,6 +41,7 @@ const (
 )
 
 var dropReasons = [numDropReasons]struct{ name, sentence string }{
+	DropMissed:       {"missed", "it came faster than the switch read, and the kernel had no room left for it"},
 	DropRunt:         {"runt", "shorter than an Ethernet header"},
 	DropBadOffload:   {"bad-offload", "its offload header says what is not so: work on bytes that it does not have, or of an unknown kind"},
 	DropGiant:        {"giant", "longer than any frame a VM can send (69,632 bytes)"},

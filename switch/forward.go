@@ -58,7 +58,7 @@ func (w *worker) carry(in *view, b *frame.Batch, fresh bool) {
 	top, p := w.top, in.port
 	var bytes uint64
 	var drops [numDropReasons]uint64
-	drops[DropRunt], drops[DropGiant], drops[DropBadOffload] = uint64(b.Runts), uint64(b.Giants), uint64(b.Bad)
+	drops[DropRunt], drops[DropGiant], drops[DropBadOffload], drops[DropMissed] = uint64(b.Runts), uint64(b.Giants), uint64(b.Bad), uint64(b.Missed)
 	// Trains and verdicts go by pointer: passing them by value costs a stall
 	// of the processor's store buffer each time, a third of all in traffic of
 	// many flows.
@@ -98,7 +98,7 @@ func (w *worker) carry(in *view, b *frame.Batch, fresh bool) {
 		p.note(b, t.refs, DirIn, v.reason)
 	}
 	if fresh {
-		p.countIn(uint64(len(b.Refs)+b.Runts+b.Giants+b.Bad), bytes, &drops)
+		p.countIn(uint64(len(b.Refs)+b.Skipped()), bytes, &drops)
 	} else {
 		p.countIn(0, 0, &drops)
 	}

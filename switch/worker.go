@@ -192,7 +192,7 @@ func (w *worker) receive(pl *plug) {
 	if w.batch.Changed {
 		pl.port.retake(pl.link)
 	}
-	got := len(w.batch.Refs)+w.batch.Runts+w.batch.Giants+w.batch.Bad > 0
+	got := len(w.batch.Refs)+w.batch.Skipped() > 0
 	if got {
 		w.forward(pl.port, &w.batch)
 	}

@@ -85,7 +85,7 @@ func among(what string, list []string) bool {
 // absent are the reasons to drop a frame that do not come up here: a spanning
 // tree sends frames that came in nowhere, and other kinds of link have reasons
 // of their own. Tests beside what drops for them see them counted.
-var absent = []string{"drops.bpdu-guard", "drops.bpdu-flood", "drops.blocked", "drops.bad-offload", "drops.giant", "drops.refused", "drops.impair-full"}
+var absent = []string{"drops.bpdu-guard", "drops.bpdu-flood", "drops.blocked", "drops.bad-offload", "drops.giant", "drops.missed", "drops.refused", "drops.impair-full"}
 
 // Every number shown anywhere is the same number, and every frame that came in
 // went out or was dropped for a reason that is told: after a run in which each

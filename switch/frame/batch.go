@@ -43,14 +43,19 @@ type Batch struct {
 
 	// Runts counts frames that were too short to have a header, Giants those
 	// that were longer than MaxLen, and Bad those whose offload header was
-	// wrong, that the Link skipped while it read this Batch.
-	Runts, Giants, Bad int
+	// wrong, that the Link skipped while it read this Batch. Missed counts those
+	// that the kernel had no room for before the Link could read them, as far as
+	// it tells.
+	Runts, Giants, Bad, Missed int
 
 	// Merged counts frames that left inside the one before them, and Refused
 	// those that the other side would not have, of those that the Link took
 	// while it wrote this Batch. RefusedBytes is how long the latter are.
 	Merged, Refused, RefusedBytes int
 }
+
+// Skipped is how many frames came in that are not among b's.
+func (b *Batch) Skipped() int { return b.Runts + b.Giants + b.Bad + b.Missed }
 
 // Ref says where a frame lies in its Batch's Buf and what is to be done with
 // it when it is written.
@@ -70,7 +75,7 @@ func (b *Batch) Reset() {
 	b.Offloads = b.Offloads[:0]
 	b.Lend, b.Lender, b.Rests = false, nil, b.Rests[:0]
 	b.Prefixed, b.More, b.Changed = false, false, false
-	b.Runts, b.Giants, b.Bad, b.Merged, b.Refused, b.RefusedBytes = 0, 0, 0, 0, 0, 0
+	b.Runts, b.Giants, b.Bad, b.Missed, b.Merged, b.Refused, b.RefusedBytes = 0, 0, 0, 0, 0, 0, 0
 }
 
 // Edit is a change to a frame's outer VLAN tag. The zero Edit leaves the frame
