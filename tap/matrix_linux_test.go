@@ -39,6 +39,7 @@ var hostKinds = []struct {
 	{"plain", func(t *testing.T, sw *vswitch.Switch, keys string) host { return tapHost(t, sw, ",offload=off"+keys) }},
 	{"stream", streamHost},
 	{"packet", packetHost},
+	{"packet without rings", func(t *testing.T, sw *vswitch.Switch, keys string) host { return packetHost(t, sw, ",ring=off"+keys) }},
 }
 
 func newSwitch(t *testing.T) *vswitch.Switch {

@@ -71,6 +71,7 @@ func TestSocketsThroughTheSwitch(t *testing.T) {
 		{"packet to plain", packetPeer, ",offload=off"},
 		{"tap to packet", "", packetPeer},
 		{"packet to packet", packetPeer, packetPeer},
+		{"packet to packet without rings", packetPeer + ",ring=off", packetPeer + ",ring=off"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sw := newSwitch(t)
@@ -117,8 +118,8 @@ const packetPeer = "packet"
 
 func plugHost(t *testing.T, sw *vswitch.Switch, ns *linktest.Namespace, keys string) {
 	t.Helper()
-	if keys == packetPeer {
-		packetPort(t, sw, ns, "")
+	if rest, ok := strings.CutPrefix(keys, packetPeer); ok {
+		packetPort(t, sw, ns, rest)
 		return
 	}
 	addPort(t, sw, "tap:t0,netns="+ns.Path()+keys)

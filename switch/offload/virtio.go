@@ -106,6 +106,9 @@ func checkGSO(o *frame.Offload, f frame.Frame) error {
 	return nil
 }
 
+// SetHeadLen makes header h say that n bytes of its frame are headers.
+func SetHeadLen(h []byte, n int) { binary.NativeEndian.PutUint16(h[2:], uint16(n)) }
+
 // Put writes o into h as Parse reads it. moved is how many bytes the frame has
 // become longer, before its IP header, since o was made.
 func Put(h []byte, o frame.Offload, moved int) {

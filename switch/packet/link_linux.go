@@ -16,8 +16,6 @@ import (
 )
 
 const (
-	batchLen = 64 // frames of one system call
-
 	// A place holds room for a tag that is put back, a virtio_net_hdr, and the
 	// largest super-frame. It is no power of two: the beginnings of all places
 	// must not fall into the same lines of a cache.
@@ -27,6 +25,10 @@ const (
 	// copyMax is the longest frame that is copied to be sent in one piece with its
 	// header. The kernel takes one piece without reading a list of them.
 	copyMax = 256
+
+	// countEvery is how often, in reads that took all they could, the kernel is
+	// asked what it had no room for.
+	countEvery = 4
 
 	auxLen = 48 // a control message with a tpacket_auxdata: 16 + 20, aligned, and more
 )
@@ -43,17 +45,22 @@ type packetLink struct {
 	fd     int
 	index  int
 	name   string
+	remark string // what was asked for and cannot be
 	src    *source
 	mtu    atomic.Int64
 	failed atomic.Pointer[error] // set by the source before it says that the link is lost
 
 	rx struct { // owned by the reader
+		ring   *rxRing // nil: all that comes in is in the socket's queue
+		full   uint    // reads that took as much as they could
+		stats  unix.TpacketStats
 		places []byte
 		iov    [batchLen]unix.Iovec
 		msgs   [batchLen]mmsghdr
 		aux    [batchLen][auxLen]byte
 	}
 	tx struct { // owned by the writer
+		ring  *txRing // nil: there is none
 		heads [batchLen][offload.HeaderLen + copyMax]byte
 		iov   [batchLen][2]unix.Iovec
 		msgs  [batchLen]mmsghdr
@@ -67,8 +74,9 @@ var (
 	_ link.Sized     = (*packetLink)(nil)
 )
 
-func newLink(fd int, ifc *net.Interface, s *source) *packetLink {
-	l := &packetLink{fd: fd, index: ifc.Index, name: ifc.Name, src: s}
+func newLink(sock *socket, ifc *net.Interface, s *source) *packetLink {
+	l := &packetLink{fd: sock.fd, index: ifc.Index, name: ifc.Name, remark: sock.remark, src: s}
+	l.rx.ring, l.tx.ring = sock.ring, sock.tx
 	l.mtu.Store(int64(ifc.MTU))
 	l.rx.places = make([]byte, batchLen*placeSize)
 	for i := range l.rx.msgs {
@@ -90,7 +98,13 @@ func newLink(fd int, ifc *net.Interface, s *source) *packetLink {
 func (l *packetLink) FD() int { return l.fd }
 
 // Peer implements link.Peered.
-func (l *packetLink) Peer() link.Peer { return link.Peer{UID: -1, Addr: "interface " + l.name} }
+func (l *packetLink) Peer() link.Peer {
+	addr := "interface " + l.name
+	if l.remark != "" {
+		addr += ", " + l.remark
+	}
+	return link.Peer{UID: -1, Addr: addr}
+}
 
 // Takes implements link.Offloader. What the interface itself cannot do, its
 // kernel does.
@@ -104,59 +118,91 @@ func (l *packetLink) MTU() int { return int(l.mtu.Load()) }
 // Close implements link.Link.
 func (l *packetLink) Close() error {
 	l.src.forget(l)
-	return unix.Close(l.fd)
+	return errors.Join(l.rx.ring.close(), l.tx.ring.close(), unix.Close(l.fd))
 }
 
-// ReadBatch implements link.Link. The frames lie in the Link's own memory.
+// ReadBatch implements link.Link. The frames lie in memory of the Link's own: in
+// its ring, or where recvmmsg put them.
 func (l *packetLink) ReadBatch(b *frame.Batch) error {
 	if err := l.failed.Load(); err != nil {
 		return *err
 	}
-	for i := range l.rx.msgs {
+	if l.rx.ring != nil {
+		return l.readRing(b)
+	}
+	n, err := l.readQueue(b, batchLen)
+	b.More = n == batchLen
+	if b.More {
+		if l.rx.full++; l.rx.full%countEvery == 0 {
+			l.countMissed(b)
+		}
+	}
+	return err
+}
+
+// readQueue reads up to most frames from the socket's queue, and returns how many
+// it was.
+func (l *packetLink) readQueue(b *frame.Batch, most int) (int, error) {
+	for i := range l.rx.msgs[:most] {
 		l.rx.msgs[i].hdr.SetControllen(auxLen)
 	}
-	n, errno := mmsg(unix.SYS_RECVMMSG, l.fd, &l.rx.msgs, batchLen)
+	n, errno := mmsg(unix.SYS_RECVMMSG, l.fd, &l.rx.msgs, most)
 	switch errno {
 	case 0:
 	case unix.EAGAIN:
-		return nil
+		return 0, nil
 	default:
-		return l.failure("read", errno)
+		return 0, l.failure("read", errno)
 	}
 	b.Buf = l.rx.places
-	b.More = n == batchLen
 	for i := range n {
-		l.take(b, i)
+		m := &l.rx.msgs[i]
+		if m.hdr.Flags&unix.MSG_TRUNC != 0 {
+			b.Bad++
+			continue
+		}
+		r := received{at: i*placeSize + offload.HeaderLen + tagRoom, n: int(m.n) - offload.HeaderLen}
+		r.typ, r.tci, r.tagged = tag(l.rx.aux[i][:m.hdr.Controllen])
+		take(b, r)
 	}
-	return nil
+	return n, nil
 }
 
-// take appends to b the frame that was received into place i.
-func (l *packetLink) take(b *frame.Batch, i int) {
-	m := &l.rx.msgs[i]
-	at, n := i*placeSize+offload.HeaderLen+tagRoom, int(m.n)-offload.HeaderLen
+// received is a frame as the kernel delivers it: in b.Buf from at on, behind its
+// virtio_net_hdr and tagRoom, without its outer tag.
+type received struct {
+	at, n    int
+	tagged   bool
+	typ, tci uint16
+}
+
+// take appends to b a frame that was received.
+func take(b *frame.Batch, in received) {
+	at, n := in.at, in.n
 	if n < frame.HeaderLen {
 		b.Runts++
 		return
 	}
 	head := [offload.HeaderLen]byte(b.Buf[at-offload.HeaderLen:])
-	if typ, tci, ok := tag(l.rx.aux[i][:m.hdr.Controllen]); ok {
+	if in.tagged {
 		at, n = at-tagRoom, n+tagRoom // over the end of the header
 		shift(head[:], tagRoom)
 		f := b.Buf[at : at+n]
 		copy(f[:12], f[tagRoom:])
-		binary.BigEndian.PutUint16(f[12:], typ)
-		binary.BigEndian.PutUint16(f[14:], tci)
+		binary.BigEndian.PutUint16(f[12:], in.typ)
+		binary.BigEndian.PutUint16(f[14:], in.tci)
 	}
 	r := frame.Ref{Off: uint32(at), Len: uint32(n)}
-	o, err := offload.Parse(head[:], b.Frame(r))
-	if err != nil || m.hdr.Flags&unix.MSG_TRUNC != 0 {
-		b.Bad++
-		return
-	}
-	if o != (frame.Offload{}) {
-		no, _ := b.AddOffload(o) // there is room: a batch is short
-		r.Edit = r.Edit.WithOffload(no)
+	if head != ([offload.HeaderLen]byte{}) {
+		o, err := offload.Parse(head[:], b.Frame(r))
+		if err != nil {
+			b.Bad++
+			return
+		}
+		if o != (frame.Offload{}) {
+			no, _ := b.AddOffload(o) // there is room: a batch is short
+			r.Edit = r.Edit.WithOffload(no)
+		}
 	}
 	b.Refs = append(b.Refs, r)
 }
@@ -194,8 +240,15 @@ func tag(aux []byte) (typ, tci uint16, ok bool) {
 
 // WriteBatch implements link.Link.
 func (l *packetLink) WriteBatch(b *frame.Batch) (int, error) {
+	mtu := l.MTU()
 	for done := 0; done < len(b.Refs); {
 		some := min(len(b.Refs)-done, batchLen)
+		if l.tx.ring != nil {
+			if n := l.tx.ring.send(b, b.Refs[done:done+some], mtu); n > 0 {
+				done += n
+				continue
+			}
+		}
 		for i, r := range b.Refs[done : done+some] {
 			l.fill(i, b, r)
 		}

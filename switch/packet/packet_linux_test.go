@@ -69,7 +69,7 @@ func accept(t testing.TB, ns *linktest.Namespace, src link.Source) *packetLink {
 }
 
 func TestLink(t *testing.T) {
-	for _, keys := range []string{"", ",bypass=on"} {
+	for _, keys := range []string{"", ",ring=off", ",ring=256,bypass=on"} {
 		t.Run(keys, func(t *testing.T) {
 			linktest.RunDevice(t, 65535+frame.HeaderLen, func(t testing.TB) (link.Link, *linktest.Station) {
 				ns := pair(t, "65535")
@@ -125,6 +125,10 @@ func TestMistakes(t *testing.T) {
 		"packet:a/b":                    "no slash",
 		"packet:va,colour=red":          "colour",
 		"packet:va,bypass=perhaps":      "on or off",
+		"packet:va,ring=perhaps":        "a number of slots",
+		"packet:va,ring=-5":             "a number of slots",
+		"packet:va,ring=65537":          "256 to 65536",
+		"packet:va,ring=64":             "256 to 65536",
 		"packet:a-name-that-is-so-long": "1 to 15",
 	} {
 		if _, err := tryOpen(t, ns, spec, link.Options{}); err == nil || !strings.Contains(err.Error(), says) {

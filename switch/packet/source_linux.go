@@ -205,11 +205,26 @@ func (s *source) open() (*packetLink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("packet socket: %w", err)
 	}
-	if err := tune(fd, ifc.Index, s.want.bypass); err != nil {
-		unix.Close(fd)
+	sock := &socket{fd: fd}
+	if err := sock.tune(ifc.Index, s.want); err != nil {
+		sock.close()
 		return nil, err
 	}
-	return newLink(fd, ifc, s), nil
+	return newLink(sock, ifc, s), nil
+}
+
+// socket is a packet socket, until it is a Link's.
+type socket struct {
+	fd     int
+	ring   *rxRing // nil: it has none
+	tx     *txRing // nil: there is none
+	remark string  // why not, if they were asked for
+}
+
+func (s *socket) close() {
+	_ = s.ring.close()
+	_ = s.tx.close()
+	unix.Close(s.fd)
 }
 
 // receiveBuffer is what may wait to be read, in bytes: a burst must find room
@@ -217,7 +232,8 @@ func (s *source) open() (*packetLink, error) {
 const receiveBuffer = 8 << 20
 
 // tune makes a packet socket what a Link needs.
-func tune(fd, index int, bypass bool) error {
+func (s *socket) tune(index int, want wanted) error {
+	fd := s.fd
 	set := func(level, opt, value int) error { return unix.SetsockoptInt(fd, level, opt, value) }
 	if err := set(unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1); err != nil {
 		return fmt.Errorf("packet socket: this kernel has no PACKET_VNET_HDR: %w", err)
@@ -228,7 +244,7 @@ func tune(fd, index int, bypass bool) error {
 	if err := set(unix.SOL_PACKET, unix.PACKET_AUXDATA, 1); err != nil {
 		return fmt.Errorf("packet socket: %w", err)
 	}
-	if bypass {
+	if want.bypass {
 		if err := set(unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil {
 			return fmt.Errorf("packet socket: bypass=on: %w", err)
 		}
@@ -236,6 +252,7 @@ func tune(fd, index int, bypass bool) error {
 	if set(unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
 		_ = set(unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer) // as much as is allowed
 	}
+	s.openRings(index, want)
 	const all = unix.ETH_P_ALL<<8 | unix.ETH_P_ALL>>8 // in network order
 	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all & 0xffff, Ifindex: index}); err != nil {
 		return fmt.Errorf("bind packet socket: %w", err)
@@ -245,6 +262,19 @@ func tune(fd, index int, bypass bool) error {
 		return fmt.Errorf("have packet socket receive frames to others: %w", err)
 	}
 	return nil
+}
+
+// openRings gives s rings, if they are wanted, or says why not: it works without.
+func (s *socket) openRings(index int, want wanted) {
+	if want.slots == 0 {
+		return
+	}
+	var err error
+	if s.ring, err = openRing(s.fd, want.slots); err != nil {
+		s.remark = fmt.Sprintf("without rings: %v", err)
+	} else if s.tx, err = openTxRing(index, want.bypass); err != nil {
+		s.remark = fmt.Sprintf("without a ring to send: %v", err)
+	}
 }
 
 // Listening implements link.Source.
