@@ -14,9 +14,10 @@ import (
 )
 
 // ipTable remembers which IP addresses stations say are their own. They say so to
-// all: in ARP requests (RFC 826) and announcements, and in IPv6 to link-local
-// groups (RFC 4861, RFC 3810). So only what is flooded is looked at, and a frame
-// that goes to one receiver costs nothing. What a station says, nobody checks.
+// all: in ARP requests (RFC 826) and announcements, in what they ask a DHCP server
+// for (dhcp.go), and in IPv6 to link-local groups (RFC 4861, RFC 3810). So only what
+// is flooded is looked at, and a frame that goes to one receiver costs nothing. What
+// a station says, nobody checks.
 //
 // The table has a fixed size: a flood of lies pushes out what was heard longest
 // ago, and allocates nothing. Who finds it locked goes on without: stations repeat
@@ -96,6 +97,8 @@ func saidIP(f frame.Frame) (netip.Addr, bool) {
 			return a, false
 		}
 		a = netip.AddrFrom4([4]byte(b[14:18]))
+	case frame.TypeIPv4:
+		a = askedIP(b, f.Src())
 	case frame.TypeIPv6:
 		if len(b) < 40 || b[0]>>4 != 6 || b[24] != 0xff || b[25]&0xf != 2 { // ff02::: no router has passed it on
 			return a, false

@@ -70,9 +70,10 @@ func TestIPs(t *testing.T) {
 	}
 	l.expectSame(a, arp(frame.Broadcast, a.mac, "10.0.0.1"), c)
 	l.expectSame(b, arp(frame.Broadcast, b.mac, "10.0.0.1"), d)
+	l.expectSame(c, dhcp(c.mac, "", "10.0.0.7"), a)
 	l.expectSame(c, solicit(c.mac, "fe80::1", "fe80::7"), a)
 	l.expectSame(c, solicit(c.mac, "::", "fd00::1"), a)
-	want := fmt.Sprintf("10.0.0.1 %v 1 1\n10.0.0.1 %v 7 2\nfd00::1 %v 1 3\nfe80::1 %v 1 3\n", a.mac, b.mac, c.mac, c.mac)
+	want := fmt.Sprintf("10.0.0.1 %v 1 1\n10.0.0.1 %v 7 2\n10.0.0.7 %v 1 3\nfd00::1 %v 1 3\nfe80::1 %v 1 3\n", a.mac, b.mac, c.mac, c.mac, c.mac)
 	if got := said(); got != want {
 		t.Fatalf("got\n%swant\n%s", got, want)
 	}
@@ -85,7 +86,7 @@ func TestIPs(t *testing.T) {
 	if err := l.sw.Remove(b.ref); err != nil {
 		t.Fatal(err)
 	}
-	want = fmt.Sprintf("10.0.0.1 %v 1 3\nfd00::1 %v 1 3\nfe80::1 %v 1 3\n", c.mac, c.mac, c.mac)
+	want = fmt.Sprintf("10.0.0.1 %v 1 3\n10.0.0.7 %v 1 3\nfd00::1 %v 1 3\nfe80::1 %v 1 3\n", c.mac, c.mac, c.mac, c.mac)
 	if got := said(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
@@ -114,6 +115,8 @@ func FuzzSaidIP(f *testing.F) {
 	f.Add(arp(frame.Broadcast, mac(1), "10.0.0.1"))
 	f.Add(arp(frame.Broadcast, mac(1), "10.0.0.1", 0x8100_0005))
 	f.Add(solicit(mac(1), "::", "fd00::1"))
+	f.Add(dhcp(mac(1), "10.0.0.1", ""))
+	f.Add(dhcp(mac(1), "", "10.0.0.1"))
 	f.Add([]byte{1})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if a, ok := saidIP(data); ok {
