@@ -2,6 +2,7 @@ package plug
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -24,7 +25,8 @@ import (
 // no more than 49 of them, and a bulk transfer needs the depth.
 //
 // Other readers are not limited. They take what they read, and would only be woken
-// more often.
+// more often. Nor is who comes over TCP, be it a QEMU: to the kernel, what has
+// arrived there is gone, so that nobody here can tell what waits.
 const (
 	creditFrames = 32
 	longFrame    = 1400 // bytes; shorter ones count
@@ -95,11 +97,31 @@ func (c *credit) shrink(s *socket, small bool) error {
 	return unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, size)
 }
 
-// isQEMU tells whether a process is a QEMU, by its name, which any user may read.
+// isQEMU tells whether a process is a QEMU, by its names, which any user may read:
+// the one that it has given itself, which "-name x,process=y" changes, and the one
+// that it was started by, which may be a wrapper's, such as .qemu-wrapped.
 func isQEMU(pid int) bool {
 	if pid <= 0 {
 		return false
 	}
-	name, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
-	return err == nil && strings.HasPrefix(string(name), "qemu")
+	for _, file := range []string{"comm", "cmdline"} {
+		name, err := firstWord("/proc/" + strconv.Itoa(pid) + "/" + file)
+		if err == nil && strings.Contains(filepath.Base(name), "qemu") {
+			return true
+		}
+	}
+	return false
+}
+
+// firstWord is what a file has before its first NUL byte, if that comes early.
+func firstWord(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b := make([]byte, 4096)
+	n, err := f.Read(b)
+	word, _, _ := strings.Cut(string(b[:n]), "\x00")
+	return word, err
 }

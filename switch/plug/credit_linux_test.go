@@ -87,35 +87,53 @@ func TestCredit(t *testing.T) {
 	read(100*(frame.PrefixLen+long) + frame.PrefixLen + small)
 }
 
-// A QEMU is known by its name.
+// A QEMU is known by one of its names.
 func TestIsQEMU(t *testing.T) {
-	dir := t.TempDir()
-	for name, want := range map[string]bool{"qemu-system-x86_64": true, "other": false} {
-		program := filepath.Join(dir, name)
-		text, err := os.ReadFile("/bin/cat")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(program, text, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.Command(program)
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if got := isQEMU(cmd.Process.Pid); got != want {
-			t.Errorf("%s: %v", name, got)
-		}
-		in.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Error(err)
+	for _, tc := range []struct {
+		program, argv0 string
+		want           bool
+	}{
+		{"qemu-system-x86_64", "/usr/bin/qemu-system-x86_64", true},
+		{"renamed", "/usr/bin/qemu-system-x86_64", true},
+		{"qemu-kvm", "vm1", true},
+		{".qemu-wrapped", "vm1", true},
+		{"other", "/home/qemu/other", false},
+		{"other", "", false},
+	} {
+		if got := isQEMU(namedCat(t, tc.program, tc.argv0)); got != tc.want {
+			t.Errorf("%s, called %q: %v", tc.program, tc.argv0, got)
 		}
 	}
 	if isQEMU(0) || isQEMU(-1) {
 		t.Error("nobody is a QEMU")
 	}
+}
+
+// namedCat runs cat under other names until the test ends.
+func namedCat(t *testing.T, program, argv0 string) (pid int) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), program)
+	text, err := os.ReadFile("/bin/cat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path)
+	cmd.Args = []string{argv0}
+	pipe, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		pipe.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	return cmd.Process.Pid
 }
