@@ -11,8 +11,7 @@ import (
 // the worker does not wait for news of it, but looks at it in each round. So
 // what arrives makes no news, which spares the sender the way through epoll,
 // and both of them the lock that they would meet at. When nothing has come for
-// as long as a worker may spin, the link is waited for again; all of them are when
-// others want the CPU (poller).
+// as long as a worker may spin, the link is waited for again.
 //
 // Some links are busy from their beginning to their end, because somebody has
 // asked for it (link.Polled). Their worker never sleeps.
@@ -81,15 +80,6 @@ func (w *worker) calm(pl *plug) {
 	}
 	if err := w.poller.add(pl.link.FD(), pl.token); err != nil {
 		w.fail(pl, err)
-	}
-}
-
-// calmAll has all links waited for again: others want the CPU.
-func (w *worker) calmAll() {
-	for _, pl := range slices.Clone(w.busy) {
-		if !pl.polled {
-			w.calm(pl)
-		}
 	}
 }
 

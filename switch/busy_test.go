@@ -10,7 +10,6 @@ import (
 // busyLab has two stations on one worker; the link of from is busy.
 func busyLab(t *testing.T, spin time.Duration) (l *lab, from, to *station) {
 	l = newLab(t, Options{Workers: 1, Spin: spin})
-	l.onWorker(func(w *worker) { w.poller.away = time.Hour }) // however crowded this machine is
 	from, to = l.plug("name=from"), l.plug("name=to")
 	l.waitFor("a link is busy", func() bool {
 		for range busyAfter {
@@ -24,16 +23,11 @@ func busyLab(t *testing.T, spin time.Duration) (l *lab, from, to *station) {
 
 // busyLinks is how many links the first worker does not wait for.
 func (l *lab) busyLinks() (n int) {
-	l.onWorker(func(w *worker) { n = len(w.busy) })
-	return n
-}
-
-// onWorker calls f on the thread of the first worker.
-func (l *lab) onWorker(f func(*worker)) {
-	done := make(chan struct{})
+	seen := make(chan struct{})
 	w := l.sw.workers[0]
-	w.do(func() { f(w); close(done) })
-	<-done
+	w.do(func() { n = len(w.busy); close(seen) })
+	<-seen
+	return n
 }
 
 // With an hour to spin, a link that is busy stays it.
@@ -111,32 +105,6 @@ func TestBusyLinkCalms(t *testing.T) {
 		}
 	}
 	l.waitFor("no link is busy", func() bool { return l.busyLinks() == 0 })
-}
-
-// Where others want the CPU all links are waited for again, and none is read in
-// each round until it is found out anew whether they still do.
-func TestBusyLinkCrowded(t *testing.T) {
-	l, from, to := busyLab(t, time.Hour)
-	l.onWorker(func(w *worker) { w.poller.away = -1 }) // each yield takes longer
-	l.waitFor("no link is busy", func() bool { return l.busyLinks() == 0 })
-	l.onWorker(func(w *worker) { w.poller.crowded = time.Now().Add(time.Hour) })
-	f := eth(to.mac, from.mac)
-	for range 10 * busyAfter {
-		from.Send(f)
-		to.Expect(f)
-	}
-	if n := l.busyLinks(); n != 0 {
-		t.Errorf("%d links are busy", n)
-	}
-	l.onWorker(func(w *worker) {
-		w.poller.away = time.Hour
-		w.poller.crowded = time.Now()
-	})
-	l.waitFor("a link is busy", func() bool {
-		from.Send(f)
-		to.Expect(f)
-		return l.busyLinks() == 1
-	})
 }
 
 // Whoever is told never to spin waits for each link.

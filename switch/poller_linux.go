@@ -27,25 +27,9 @@ type poller struct {
 	// comes in shorter intervals than spin, the thread looks for it again and
 	// again instead. One interval that is longer ends that, and one short one
 	// starts it again; so a quiet poller sleeps.
-	//
-	// Where others want the CPU that is wrong: who yields goes on when they have
-	// used up their time slice, some milliseconds later, while who sleeps is
-	// preferred to them as soon as it is woken. So a yield that takes longer than
-	// away ends spinning for crowdedFor.
 	spin     time.Duration
 	spinning bool
-	away     time.Duration
-	crowded  time.Time // until then there is no spinning; zero: there may be
 }
-
-const (
-	// crowdedAfter is longer than what clients that wait for each other keep the
-	// CPU, and shorter than a time slice.
-	crowdedAfter = 500 * time.Microsecond
-	// crowdedFor is how long it is believed that others want the CPU. Finding out
-	// that they still do costs one of their time slices.
-	crowdedFor = 250 * time.Millisecond
-)
 
 // ready is one descriptor's news.
 type ready struct {
@@ -74,7 +58,7 @@ func newPoller(spin time.Duration) (*poller, error) {
 		unix.Close(epfd)
 		return nil, fmt.Errorf("create eventfd: %w", err)
 	}
-	p := &poller{epfd: epfd, wakefd: wakefd, spin: spin, away: max(spin, crowdedAfter)}
+	p := &poller{epfd: epfd, wakefd: wakefd, spin: spin}
 	if err := p.ctl(unix.EPOLL_CTL_ADD, wakefd, 0, unix.EPOLLIN|unix.EPOLLET); err != nil {
 		p.close()
 		return nil, err
@@ -152,7 +136,7 @@ func (p *poller) wake() {
 func (p *poller) wait(list []ready, limit time.Duration) (_ []ready, woken bool, err error) {
 	n, errno := p.look()
 	if n > 0 && limit != 0 {
-		p.spinning = p.spin > 0 && p.crowded.IsZero()
+		p.spinning = p.spin > 0
 	}
 	if n == 0 && errno == 0 && limit != 0 {
 		n, err = p.await(limit)
@@ -193,25 +177,12 @@ func (p *poller) look() (n int, errno unix.Errno) {
 	return int(r), 0
 }
 
-// yield lets others go first that have work on this CPU. It tells whether they
-// are such that spinning is over.
-func (p *poller) yield() (crowded bool) {
-	start := time.Now()
-	_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
-	now := time.Now()
-	if now.Sub(start) <= p.away {
-		return false
-	}
-	p.spinning, p.crowded = false, now.Add(crowdedFor)
-	return true
-}
+// yield lets others go first that have work on this CPU.
+func (p *poller) yield() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
 
 // await spins if that is worth it, and then sleeps.
 func (p *poller) await(limit time.Duration) (int, error) {
 	start := time.Now()
-	if !p.crowded.IsZero() && start.After(p.crowded) {
-		p.crowded = time.Time{}
-	}
 	for p.spinning && time.Since(start) < p.spin {
 		p.yield()
 		if n, errno := p.look(); n > 0 || errno != 0 {
@@ -228,7 +199,7 @@ func (p *poller) await(limit time.Duration) (int, error) {
 	} else {
 		n, err = unix.EpollWait(p.epfd, p.events[:], msec)
 	}
-	p.spinning = time.Since(start) < p.spin && p.crowded.IsZero()
+	p.spinning = time.Since(start) < p.spin
 	if errors.Is(err, unix.EINTR) {
 		return 0, nil
 	}

@@ -28,7 +28,7 @@ func (p *poller) add(int, uint64) error        { return errors.ErrUnsupported }
 func (p *poller) addControl(int, uint64) error { return errors.ErrUnsupported }
 func (p *poller) remove(int) error             { return errors.ErrUnsupported }
 func (p *poller) wake()                        {}
-func (p *poller) yield() (crowded bool)        { return false }
+func (p *poller) yield()                       {}
 func (p *poller) wait([]ready, time.Duration) ([]ready, bool, error) {
 	return nil, false, errors.ErrUnsupported
 }

@@ -111,8 +111,8 @@ func (w *worker) run() {
 	for !w.quit {
 		var woken bool
 		var err error
-		if (w.readBusy() || w.polled > 0) && w.idle && w.poller.yield() {
-			w.calmAll()
+		if (w.readBusy() || w.polled > 0) && w.idle {
+			w.poller.yield()
 		}
 		w.ready, woken, err = w.poller.wait(w.ready[:0], w.timeout())
 		if err != nil {

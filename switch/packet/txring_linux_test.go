@@ -81,7 +81,7 @@ func TestRefusedWithRingAsWithout(t *testing.T) {
 		write(5, 60, 60, 60)
 		ip(t, ns, "link set vb up")
 		s = ns.Device("vb", false) // the other one has seen it go down
-		for i := 0; ; i++ { // until it carries again
+		for i := 0; ; i++ {        // until it carries again
 			write(100+i, 60)
 			if f, ok := s.Poll(); ok {
 				for j := 0; !bytes.Equal(f, numbered(100+j, 60)); j++ {
