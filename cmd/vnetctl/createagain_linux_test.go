@@ -114,3 +114,21 @@ func TestCancelWithoutBridgeOrUplink(t *testing.T) {
 		t.Errorf("left:\n%s", left)
 	}
 }
+
+// What has another name by now is not said to be removed.
+func TestCancelRenamed(t *testing.T) {
+	if !ownHost(t) || !hasTAPs(t) {
+		return
+	}
+	before := hostPicture(t)
+	does(t, "create -u nobody", 0, "made bridge ctysbr0", "made tap tap0")
+	for _, name := range []string{"tap0", "ctysbr0"} {
+		hostSh(t, "ip link set "+name+" down; ip link set "+name+" name other")
+		does(t, "cancel -u nobody", 1, name+" is called other now", "ip link set dev other name "+name)
+		hostSh(t, "ip link set other name "+name+"; ip link set "+name+" up")
+	}
+	does(t, "cancel -u nobody", 0, "removed tap tap0", "removed bridge ctysbr0")
+	if now := hostPicture(t); now != before {
+		t.Errorf("something is left:\n%s\n%s", before, now)
+	}
+}

@@ -20,7 +20,13 @@ func (h *Host) PlanRemove(p *Plan, s *State, o Object, force bool) error {
 	if err != nil && !force {
 		return err
 	}
-	if err != nil || h.lost(o) {
+	lost := h.lost(o)
+	if lost && !force {
+		if err := h.renamed(o); err != nil {
+			return err
+		}
+	}
+	if err != nil || lost {
 		p.Reasons = append(p.Reasons, fmt.Sprintf("%s %s is not there any more: only its record is removed", o.Kind, o.Name))
 	}
 	switch o.Kind {
@@ -55,6 +61,32 @@ func (h *Host) stillOurs(o Object) error {
 func (h *Host) lost(o Object) bool {
 	there, err := h.exists(o.Name)
 	return o.Kind != "switch" && err == nil && !there
+}
+
+// renamed refuses if somebody has given an interface of ours another name: it
+// would be left behind, and nobody would know of it.
+func (h *Host) renamed(o Object) error {
+	links, err := h.Links()
+	if err != nil {
+		return err
+	}
+	for _, step := range o.Steps {
+		mark, mac := "", ""
+		switch s := step.(type) {
+		case *Bridge:
+			mark, mac = s.Mark, s.MAC
+		case *TAP:
+			mark, mac = s.Mark, s.MAC
+		case *Macvtap:
+			mark, mac = s.Mark, s.MAC
+		}
+		for _, l := range links {
+			if mark != "" && l.Alias == mark && l.MAC.String() == mac {
+				return refuse(ErrNotFound, fmt.Sprintf("%s %s is called %s now", o.Kind, o.Name, l.Name), "ip link set dev %s name %s; or with -f, %s stays", l.Name, o.Name, l.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // withoutLostUplink is a bridge's object whose steps give nothing back to an
