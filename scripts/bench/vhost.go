@@ -4,8 +4,10 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -40,8 +42,10 @@ func (v vhostTraffic) name() string {
 
 // vhostPeer is a switch, or something less, that serves two sockets.
 type vhostPeer struct {
-	name  string
-	start func(b *bed, v vhostTraffic) (vhostRunning, error)
+	name    string
+	missing func() string // why it is not here; "" when it is
+	some    bool          // it runs in some scenarios only
+	start   func(b *bed, v vhostTraffic) (vhostRunning, error)
 }
 
 // vhostRunning is a started vhostPeer.
@@ -63,6 +67,7 @@ func vhostPeers(vswitch string) []vhostPeer {
 	return []vhostPeer{
 		{name: self, start: func(b *bed, v vhostTraffic) (vhostRunning, error) { return startVhostSwitch(b, vswitch, v) }},
 		{name: dpdkOnly, start: startForwarder},
+		{name: ovsDPDK, missing: noOVSDPDK, some: true, start: startOVSDPDK},
 	}
 }
 
@@ -73,6 +78,13 @@ func vhostScenarios(vswitch string, s settings) []*scenario {
 	if notInstalled(testpmd, "dpdk-dev")() != "" {
 		peers = nil
 	}
+	peers = slices.DeleteFunc(peers, func(p vhostPeer) bool {
+		if p.missing == nil || p.missing() == "" {
+			return false
+		}
+		fmt.Fprintf(os.Stderr, "bench: without %s: %s\n", p.name, p.missing())
+		return true
+	})
 	for _, v := range []vhostTraffic{
 		{size: 64}, {size: 512}, {size: 1514}, {size: 9014},
 		{size: 64, noMerge: true}, {size: 1514, noMerge: true},
@@ -83,6 +95,9 @@ func vhostScenarios(vswitch string, s settings) []*scenario {
 		v.dur, v.queues = s.dur, max(1, v.queues)
 		sc := &scenario{name: v.name(), base: dpdkOnly, reps: secondary(v != vhostTraffic{size: 64, queues: 1, dur: s.dur} && v != vhostTraffic{size: 1514, queues: 1, dur: s.dur})}
 		for _, p := range peers {
+			if p.some && v != (vhostTraffic{size: v.size, queues: 1, dur: s.dur}) {
+				continue
+			}
 			sc.cells = append(sc.cells, cell{name: p.name, peer: &peer{name: p.name}, direct: func(b *bed) (values, error) { return v.measure(b, p) }})
 		}
 		list = append(list, sc)
@@ -102,6 +117,8 @@ func vhostTargets() []target {
 		{"16 idle guests by vhost-user: CPU %", 0.1, false, middle(mCPUPct), "idlevhost16"},
 		{"16 idle guests by vhost-user: first frame after that, p50 us", 100, false, middle(mP50), "idlevhost16"},
 		{"vhost-user, 64 B: x testpmd, which only forwards", 0.8, true, fps("vhost/64", dpdkOnly), "vhost/64"},
+		{"vhost-user, 64 B: x one PMD of OVS-DPDK", 1.3, true, fps("vhost/64", ovsDPDK), "vhost/64"},
+		{"vhost-user, 1514 B: x one PMD of OVS-DPDK", 1.8, true, fps("vhost/1514", ovsDPDK), "vhost/1514"},
 	}...)
 }
 
