@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,7 +53,7 @@ func (m machine) args(caps netdev.Caps) ([]string, error) {
 	if _, err := m.mac(named); err != nil {
 		return nil, err
 	}
-	host := netdev.Host{Memory: option(own, "-m"), TCG: !m.KVM, MAC: m.cardMAC}
+	host := netdev.Host{Memory: option(own, "-m"), TCG: !m.KVM, NoPCI: noPCI(own), MAC: m.cardMAC}
 	argv := []string{program}
 	if m.managed() {
 		host.Memory = m.Memory
@@ -78,7 +79,7 @@ func (m machine) hardware() []string {
 		if strings.HasSuffix(m.Disk, ".qcow2") {
 			format = "qcow2"
 		}
-		argv = append(argv, "-drive", "file="+comma(m.Disk)+",format="+format+",if=virtio")
+		argv = append(argv, m.drive("vmrundisk", m.Disk, format, "")...)
 	}
 	for _, o := range [][2]string{{"-kernel", m.Kernel}, {"-initrd", m.Initrd}, {"-append", m.Append}} {
 		if o[1] != "" {
@@ -86,9 +87,34 @@ func (m machine) hardware() []string {
 		}
 	}
 	if m.Seed != "" {
-		argv = append(argv, "-drive", "file="+comma(m.Seed)+",format=raw,if=virtio,readonly=on")
+		argv = append(argv, m.drive("vmrunseed", m.Seed, "raw", ",readonly=on")...)
 	}
 	return argv
+}
+
+// drive is a disk of virtio's, on the bus that there is.
+func (m machine) drive(id, file, format, more string) []string {
+	d := "file=" + comma(file) + ",format=" + format + ",if="
+	if _, own := m.program(); noPCI(own) {
+		return []string{"-drive", d + "none,id=" + id + more, "-device", "virtio-blk-device,drive=" + id}
+	}
+	return []string{"-drive", d + "virtio" + more}
+}
+
+// noPCI tells whether the user's machine has no PCI bus, only virtio-mmio's: QEMU's
+// microvm, unless it was given one.
+func noPCI(own []string) bool {
+	var options []string
+	for i, arg := range own[:max(len(own)-1, 0)] {
+		switch strings.TrimLeft(arg, "-") {
+		case "M", "machine":
+			options = append(options, strings.Split(own[i+1], ",")...)
+		}
+	}
+	has := func(words ...string) bool {
+		return slices.ContainsFunc(options, func(o string) bool { return slices.Contains(words, o) })
+	}
+	return has("microvm", "type=microvm") && !has("pcie=on", "pcie=yes", "pcie=true")
 }
 
 // comma writes text so that QEMU reads no options in it.

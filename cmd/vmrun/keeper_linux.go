@@ -33,22 +33,26 @@ func (o *order) keep(ctx context.Context, path string, argv []string, remark str
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make the VM's directory: %w", err)
+		return stateError(fmt.Errorf("make the VM's directory: %w", err))
 	}
 	lock, err := lockVM(dir)
 	if err != nil {
 		return err
 	}
 	defer lock.Close() // the keeper has it, too
-	if old, err := load(o.vm.Name); err == nil {
+	old, none := load(o.vm.Name)
+	if none == nil {
 		if s := old.state(); s != "stopped" {
 			return &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("a VM %s is %s, pid %d", old.Name, s, max(old.QEMU.PID, old.Keeper.PID)), Hint: "vmrun stop " + old.Name + ", or give this one another --name"}
 		}
 		old.sweep()
 	}
 	v := o.record(dir, path, argv)
-	if err := errors.Join(v.save(), o.writeSeed()); err != nil {
-		return err
+	if err := errors.Join(o.writeSeed(), v.save()); err != nil {
+		if none != nil {
+			_ = v.forget()
+		}
+		return stateError(err)
 	}
 	if err := v.launch(ctx, lock); err != nil {
 		return err
@@ -74,7 +78,7 @@ func (o *order) keep(ctx context.Context, path string, argv []string, remark str
 func lockVM(dir string) (*os.File, error) {
 	f, err := os.OpenFile(dir+"/lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, stateError(err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close()
@@ -92,8 +96,12 @@ func (o *order) record(dir, path string, argv []string) *vm {
 	// Behind the cards, which keep their places on the PCI bus and so their names in
 	// the guest. QEMU takes one port of a name.
 	if !strings.Contains(strings.Join(o.vm.QEMU, " "), qemu.AgentPort) {
+		bus := "virtio-serial-pci"
+		if noPCI(o.vm.QEMU) {
+			bus = "virtio-serial-device"
+		}
 		v.Argv = append(v.Argv, "-chardev", "socket,id=vmrunagent,path="+comma(v.path("agent"))+",server=on,wait=off",
-			"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=vmrunagent,name="+qemu.AgentPort)
+			"-device", bus, "-device", "virtserialport,chardev=vmrunagent,name="+qemu.AgentPort)
 	}
 	for i, n := range o.vm.Nets {
 		v.Nets = append(v.Nets, n.String())
@@ -116,8 +124,8 @@ func (o *order) record(dir, path string, argv []string) *vm {
 			door := filepath.Join(n.Get("sock"), api.StreamName) // the last that a switch opens
 			v.Helpers = append(v.Helpers, process{Argv: serverArgs(n), Await: door})
 		}
-		if n.Mode == "passt" && n.Get("sock") == v.path("passt") {
-			v.Helpers = append(v.Helpers, process{Argv: passtArgs(n), Await: v.path("passt")})
+		if slices.Contains(o.passts, i) {
+			v.Passts = append(v.Passts, process{Argv: passtArgs(n)})
 		}
 	}
 	return v
@@ -129,7 +137,11 @@ func (v *vm) launch(ctx context.Context, lock *os.File) error {
 	if err != nil {
 		return err
 	}
-	log, err := os.OpenFile(v.path("log"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	flags := os.O_CREATE | os.O_APPEND | os.O_WRONLY
+	if !v.QEMU.alive() {
+		flags |= os.O_TRUNC
+	}
+	log, err := os.OpenFile(v.path("log"), flags, 0o600)
 	if err != nil {
 		return err
 	}
@@ -148,23 +160,26 @@ func (v *vm) launch(ctx context.Context, lock *os.File) error {
 	if err != nil {
 		return fmt.Errorf("start the keeper: %w", err)
 	}
-	var answer struct{ Error string }
+	var answer struct{ Error, Hint string }
 	if err := json.NewDecoder(said).Decode(&answer); err != nil {
 		_ = cmd.Wait()
 		return fmt.Errorf("the keeper ended without a word (see %s): %w", v.path("log"), err)
 	}
 	if answer.Error != "" {
 		_ = cmd.Wait()
-		return &api.Error{Code: api.ErrFailed, Message: answer.Error, Hint: "vmrun --print shows what was asked of QEMU; its words are in " + v.path("log")}
+		if answer.Hint == "" {
+			answer.Hint = "vmrun --print shows what was asked of QEMU; its words are in " + v.path("log")
+		}
+		return &api.Error{Code: api.ErrFailed, Message: answer.Error, Hint: answer.Hint}
 	}
 	return cmd.Process.Release()
 }
 
 const keeperVerb = "keep-vm"
 
-// keeper is the process that runs beside a VM: it starts what the VM needs, says
-// on descriptor 3 how that went, waits for QEMU's end and clears up. Descriptor
-// 4 is the VM's lock.
+// keeper is the process that runs beside a VM: it starts what the VM needs, or takes
+// over a VM that runs, says on descriptor 3 how that went, waits for QEMU's end and
+// clears up. Descriptor 4 is the VM's lock.
 func keeper(name string) error {
 	unix.CloseOnExec(3)
 	unix.CloseOnExec(4)
@@ -175,25 +190,39 @@ func keeper(name string) error {
 		_ = json.NewEncoder(say).Encode(map[string]string{"Error": err.Error()})
 		return err
 	}
-	cmd, err := v.begin()
-	text := ""
-	if err != nil {
-		text = err.Error()
+	begin, runs := v.begin, v.QEMU.alive()
+	if runs {
+		begin = v.adopt
 	}
-	_ = json.NewEncoder(say).Encode(map[string]string{"Error": text})
+	wait, err := begin()
+	answer := map[string]string{}
+	if err != nil {
+		answer["Error"] = err.Error()
+		var typed *api.Error
+		if errors.As(err, &typed) {
+			answer["Error"], answer["Hint"] = typed.Message, typed.Hint
+		}
+	}
+	told := json.NewEncoder(say).Encode(answer)
 	_ = say.Close()
+	if err == nil && !runs && told != nil { // Ctrl-C
+		fmt.Fprintln(os.Stderr, "vmrun: who has asked for the VM is gone: it ends")
+		_ = v.kill()
+	}
 	if err == nil {
 		done := make(chan struct{})
 		go v.watchPorts(done)
-		_ = cmd.Wait()
+		wait()
 		close(done)
+	} else if runs {
+		return err
 	}
 	v.clear()
 	return nil
 }
 
 // begin starts helpers and QEMU; what has been begun is undone by clear.
-func (v *vm) begin() (*exec.Cmd, error) {
+func (v *vm) begin() (wait func(), err error) {
 	self := os.Getpid()
 	v.Keeper = process{PID: self, Began: began(self)}
 	for _, s := range v.Scripts {
@@ -216,6 +245,11 @@ func (v *vm) begin() (*exec.Cmd, error) {
 			_ = f.Close() // QEMU's now
 		}
 	}()
+	if err == nil {
+		var ends []*os.File
+		ends, err = v.startPassts()
+		files = append(files, ends...)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +267,7 @@ func (v *vm) begin() (*exec.Cmd, error) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}
-	return cmd, err
+	return func() { _ = cmd.Wait() }, err
 }
 
 // run starts a process that outlives the keeper and gets files from its
@@ -302,7 +336,9 @@ func (v *vm) lastWords() string {
 	defer f.Close()
 	var lines []string
 	for s := bufio.NewScanner(io.LimitReader(f, 1<<20)); s.Scan(); {
-		lines = append(lines, s.Text())
+		if line := s.Text(); line != "" && !strings.HasSuffix(line, "bytes to syslog") { // passt's sigh where there is no syslog
+			lines = append(lines, line)
+		}
 	}
 	if len(lines) == 0 {
 		return "it said nothing"

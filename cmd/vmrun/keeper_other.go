@@ -17,6 +17,7 @@ func (o *order) keep(context.Context, string, []string, string, env) error {
 
 func (o *order) haveDialled(netdev.Caps) error { return nil }
 func (v *vm) removePorts()                     {}
+func (v *vm) tend()                            { v.sweep() }
 func keeper(string) error                      { return errors.ErrUnsupported }
 func (v *vm) runLogged([]string)               {}
 func (v *vm) kill() error                      { return errors.ErrUnsupported }

@@ -116,6 +116,8 @@ func TestPrint(t *testing.T) {
 		{"disk-user", []string{"--net", "user", "-m", "2G", "--cpus", "4", "/nosuch/web.img"}},
 		{"disk-kvm", []string{"--accel", "kvm", "--net", "none", "/nosuch/web.qcow2"}},
 		{"kernel", []string{"--kernel", "/nosuch/vmlinuz", "--initrd", "/nosuch/initrd", "--append", "console=ttyS0", "--net", "null", "--", "-S"}},
+		{"microvm", []string{"--net", "switch,door=vhost", "--net", "user,queues=2", "/nosuch/web.img", "--", "-M", "microvm,rtc=on"}},
+		{"microvm-pcie", []string{"--net", "switch", "/nosuch/web.img", "--", "-M", "type=microvm", "-machine", "pcie=on"}},
 		{"bad-mode", []string{"--net", "brigde=br0", "--", "-S"}},
 		{"bad-name", []string{"--name", "a/b", "/nosuch/disk.img"}},
 		{"bad-accel", []string{"--accel", "fast", "/nosuch/disk.img"}},

@@ -34,6 +34,7 @@ type order struct {
 
 	ssh      int        // port on this host that leads to the guest's SSH; 0: none
 	macvtaps []int      // cards whose macvtap the keeper makes
+	passts   []int      // cards whose passt the keeper starts
 	after    [][]string // commands that are due when QEMU has ended
 }
 

@@ -40,7 +40,7 @@ func (o *order) resolve(e env) error {
 		case "direct":
 			n, err = o.resolveDirect(n, i)
 		case "passt":
-			n, err = o.resolvePasst(n)
+			n, err = o.resolvePasst(n, i, e)
 		case "server":
 			n, err = o.resolveServer(n, i)
 		case "bridge", "tap":
@@ -50,6 +50,9 @@ func (o *order) resolve(e env) error {
 			return err
 		}
 		o.vm.Nets = append(o.vm.Nets, n)
+	}
+	for i, card := range o.passts { // behind the standard three and the macvtaps
+		o.vm.Nets[card] = o.vm.Nets[card].Set("fd", strconv.Itoa(3+len(o.macvtaps)+i))
 	}
 	return nil
 }
@@ -171,18 +174,20 @@ func (o *order) resolveDirect(n netdev.Net, card int) (netdev.Net, error) {
 	return n.Set("fd", strconv.Itoa(2+len(o.macvtaps))), nil // behind the standard three
 }
 
-func (o *order) resolvePasst(n netdev.Net) (netdev.Net, error) {
-	if n.Has("sock") {
+// resolvePasst has the keeper start passt, and hand QEMU the other end of its
+// socket.
+func (o *order) resolvePasst(n netdev.Net, card int, e env) (netdev.Net, error) {
+	if n.Has("sock") || n.Has("fd") {
 		return n, nil
 	}
 	if !o.vm.managed() {
 		return n, &usageError{"--net passt: passt can be started only for a VM with a disk or a kernel", "start it yourself and give sock=PATH"}
 	}
-	dir, err := vmDir(o.vm.Name)
-	if err != nil {
-		return n, err
+	if _, err := e.lookPath("passt"); err != nil && !o.print {
+		return n, &api.Error{Code: api.ErrFailed, Message: "--net passt: there is no program passt", Hint: "install it (Debian: sudo apt install passt), or use --net user, which is QEMU's own"}
 	}
-	return n.Set("sock", filepath.Join(dir, "passt")), nil
+	o.passts = append(o.passts, card)
+	return n, nil
 }
 
 // resolveServer puts a switch of the VM's own at the address: QEMU itself serves
@@ -206,20 +211,4 @@ func serverArgs(n netdev.Net) []string {
 		addr = "0.0.0.0" + addr // as QEMU's listen=
 	}
 	return []string{program("vswitch"), "-q", "-s", n.Get("sock"), "--port", "stream:tcp:" + comma(addr)}
-}
-
-// passtArgs start passt for one guest; it ends when the guest does.
-func passtArgs(n netdev.Net) []string {
-	argv := []string{"passt", "-f", "-1", "-s", n.Get("sock")}
-	for _, o := range [][2]string{{"tcp-ports", "-t"}, {"udp-ports", "-u"}} {
-		for _, v := range n.All(o[0]) {
-			argv = append(argv, o[1], v)
-		}
-	}
-	for _, o := range [][2]string{{"address", "-a"}, {"gateway", "-g"}, {"interface", "-i"}} {
-		if v := n.Get(o[0]); v != "" {
-			argv = append(argv, o[1], v)
-		}
-	}
-	return argv
 }

@@ -35,16 +35,7 @@ func TestSwitchRestarts(t *testing.T) {
 		t.Errorf("ports: %q", names)
 	}
 	for range 2 {
-		var pid int
-		text, err := os.ReadFile(filepath.Join(b.home, "sw/pid"))
-		if err == nil {
-			_, err = fmt.Sscan(string(text), &pid)
-		}
-		if err != nil || pid < 2 {
-			t.Fatalf("the switch's pid: %v: %q", err, text)
-		}
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-		b.await("the switch is dead", func() bool { return began(pid) == "" })
+		b.killSwitch()
 		b.sw()
 		before := answers()
 		b.await("the long ping goes on", func() bool { return answers() > before+2 })
@@ -55,14 +46,45 @@ func TestSwitchRestarts(t *testing.T) {
 		t.Errorf("ports after the switch's restart: %q", names)
 	}
 
-	// Without its keeper, too, a VM takes its port with it when somebody looks.
+	// A VM whose keeper is killed gets another one when somebody looks, and with it
+	// its port from the next switch.
 	_ = syscall.Kill(y.v.Keeper.PID, syscall.SIGKILL)
 	b.await("the keeper is dead", func() bool { return began(y.v.Keeper.PID) == "" })
+	b.killSwitch()
+	if out := b.must("list"); strings.Count(out, "running") != 2 {
+		t.Errorf("without its keeper: %s", out)
+	}
+	if pid := b.vm("vmy").Keeper.PID; pid == y.v.Keeper.PID || began(pid) == "" {
+		t.Fatalf("vmy has no other keeper: %d", pid)
+	}
+	b.sw()
+	before := answers()
+	b.await("the long ping goes on", func() bool { return answers() > before+2 })
+
+	// Without any, it takes its port with it when somebody looks.
+	last := b.vm("vmy").Keeper.PID
+	_ = syscall.Kill(last, syscall.SIGKILL)
+	b.await("the other keeper is dead", func() bool { return began(last) == "" })
 	b.must("kill", "vmy")
 	b.must("kill", "vmx")
 	if names := b.portNames(); names != "" {
 		t.Errorf("ports after the VMs' end: %q", names)
 	}
+}
+
+// killSwitch ends the bench's switch without a word.
+func (b *bench) killSwitch() {
+	b.t.Helper()
+	var pid int
+	text, err := os.ReadFile(filepath.Join(b.home, "sw/pid"))
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &pid)
+	}
+	if err != nil || pid < 2 {
+		b.t.Fatalf("the switch's pid: %v: %q", err, text)
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	b.await("the switch is dead", func() bool { return began(pid) == "" })
 }
 
 // portNames lists the ports of the bench's switch that are there, sorted: each

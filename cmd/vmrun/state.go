@@ -23,7 +23,6 @@ import (
 //	console   the guest's serial line
 //	agent     the way to the QEMU guest agent, if the guest has one
 //	upN       script that puts card N's TAP into its bridge
-//	passt     where passt listens
 //	seed      cloud-init's disk, while QEMU runs
 //	portN     where QEMU listens for the port of card N's switch
 //	switchN/  the switch that is card N's server
@@ -39,6 +38,7 @@ type vm struct {
 	Scripts  []script      `json:"scripts,omitempty"`  // written before QEMU starts
 	Helpers  []process     `json:"helpers,omitempty"`  // run beside QEMU
 	Macvtaps []macvtap     `json:"macvtaps,omitempty"` // QEMU's descriptors from 3 on
+	Passts   []process     `json:"passts,omitempty"`   // the other ends of QEMU's descriptors behind those
 	Ports    []dialledPort `json:"ports,omitempty"`    // of switches that dial QEMU
 	After    [][]string    `json:"after,omitempty"`    // commands that are due when QEMU has ended
 	QEMU     process       `json:"qemu"`
@@ -156,10 +156,20 @@ func (v *vm) save() error {
 		return err
 	}
 	tmp := v.path(".vm.json." + strconv.Itoa(os.Getpid()))
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
+	err = os.WriteFile(tmp, append(b, '\n'), 0o600)
+	if err == nil {
+		err = os.Rename(tmp, v.path("vm.json"))
+	}
+	if err != nil {
+		_ = os.Remove(tmp)
 		return fmt.Errorf("keep the VM's state: %w", err)
 	}
-	return os.Rename(tmp, v.path("vm.json"))
+	return nil
+}
+
+// stateError says what to do where the VM's directory cannot be written to.
+func stateError(err error) error {
+	return &api.Error{Code: api.ErrFailed, Message: err.Error(), Hint: "VMs are kept in $XDG_STATE_HOME, or ~/.local/state: it needs room, and must be yours; set XDG_STATE_HOME to another directory"}
 }
 
 // all lists the VMs by name.
@@ -195,17 +205,23 @@ func (v *vm) state() string {
 
 // sweep clears up after a VM whose keeper was killed and which has ended.
 func (v *vm) sweep() {
-	if v.QEMU.alive() || v.Keeper.alive() || v.QEMU.PID == 0 {
+	if v.QEMU.alive() || v.Keeper.alive() || v.swept() {
 		return
 	}
 	v.clear()
 }
+
+// swept tells whether nothing has been begun that is not cleared up after.
+func (v *vm) swept() bool { return v.QEMU.PID == 0 && v.Keeper.PID == 0 }
 
 // clear ends the helpers, runs what is due after QEMU, and removes the sockets.
 // It is for who knows that QEMU has ended and the keeper is not at it.
 func (v *vm) clear() {
 	for i := range v.Helpers {
 		end(&v.Helpers[i])
+	}
+	for i := range v.Passts {
+		end(&v.Passts[i])
 	}
 	v.removePorts()
 	if err := v.removeMacvtaps(); err != nil {
@@ -224,7 +240,7 @@ func (v *vm) clear() {
 // removeSockets removes what processes that are gone listened at: theirs, and
 // those of a switch that was killed before it could.
 func (v *vm) removeSockets() {
-	for _, pattern := range []string{"qmp", "console", "agent", "passt", "port*", "switch*/*"} {
+	for _, pattern := range []string{"qmp", "console", "agent", "port*", "switch*/*"} {
 		files, _ := filepath.Glob(v.path(pattern)) // fails only for a bad pattern
 		for _, f := range files {
 			if info, err := os.Lstat(f); err == nil && (info.Mode()&os.ModeSocket != 0 || filepath.Base(f) == "pid") {

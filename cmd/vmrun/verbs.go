@@ -78,7 +78,7 @@ func listVMs(w io.Writer, asJSON bool) error {
 	}
 	out := []summary{}
 	for _, v := range list {
-		v.sweep()
+		v.tend()
 		out = append(out, summary{v, v.state()})
 	}
 	if asJSON {
@@ -96,7 +96,7 @@ func showVM(w io.Writer, name string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	v.sweep()
+	v.tend()
 	if asJSON {
 		return json.NewEncoder(w).Encode(summary{v, v.state()})
 	}
@@ -132,7 +132,7 @@ func running(name string) (*vm, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.sweep()
+	v.tend()
 	if !v.QEMU.alive() {
 		return nil, &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("VM %s does not run", name), Hint: "vmrun list says what does"}
 	}
@@ -175,7 +175,7 @@ func stopVM(ctx context.Context, name string) error {
 		return err
 	}
 	if v.state() == "stopped" {
-		v.sweep()
+		v.tend()
 		return nil
 	}
 	c, err := qemu.Dial(ctx, v.path("qmp"))
@@ -211,7 +211,7 @@ func (v *vm) ended(limit time.Duration) bool {
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if v.state() == "stopped" {
 			if now, err := load(v.Name); err == nil {
-				now.sweep()
+				now.tend()
 			}
 			return true
 		}
@@ -227,11 +227,16 @@ func removeVM(name string) error {
 	if v.state() != "stopped" {
 		return &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("VM %s runs", name), Hint: "vmrun stop " + name}
 	}
-	v.sweep()
+	v.tend()
+	return v.forget()
+}
+
+// forget removes what we have made of a VM, and nothing else.
+func (v *vm) forget() error {
 	for _, s := range v.Scripts {
 		_ = os.Remove(v.path(s.Name))
 	}
-	for _, f := range []string{"vm.json", "log", "serial", seedName, "lock"} { // what we have made, and nothing else
+	for _, f := range []string{"vm.json", "log", "serial", seedName, "lock"} {
 		if err := os.Remove(v.path(f)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}

@@ -29,6 +29,7 @@ func (c Caps) Reconnects() bool {
 type Host struct {
 	Memory string // of the VM, as for -m; shared memory must be as large
 	TCG    bool   // no KVM
+	NoPCI  bool   // the machine has no PCI bus
 	MAC    func(card int) frame.MAC
 }
 
@@ -124,6 +125,9 @@ func (b *builder) backend() (backend, error) {
 			return b.door()
 		}
 	case "passt":
+		if n.Has("fd") {
+			return backend{"type": "stream", "server": false, "addr": backend{"type": "fd", "str": n.Get("fd")}}, nil
+		}
 		if _, ok := b.caps.Netdevs["passt"]; ok && !n.Has("sock") {
 			return backend{"type": "passt"}, nil
 		}
@@ -355,7 +359,11 @@ func (b *builder) device(backed bool) (string, error) {
 	n, model := b.net, b.net.Get("model")
 	if model == "" || model == "virtio" {
 		model = "virtio-net-pci"
+		if b.host.NoPCI {
+			model = "virtio-net-device"
+		}
 	}
+	interrupts := !strings.HasSuffix(model, "-device") // on virtio-mmio there are no vectors
 	for _, k := range []string{"queues", "mtu", "rxqueue", "txqueue"} {
 		if n.Has(k) && !strings.HasPrefix(model, "virtio-net") {
 			return "", badf("leave it out, or model=virtio", "--net %s: a card of model %s has no %s=", n.Mode, model, k)
@@ -373,8 +381,11 @@ func (b *builder) device(backed bool) (string, error) {
 	}
 	d += ",mac=" + address
 	if q := b.queues(); q > 1 {
-		d += fmt.Sprintf(",mq=on,vectors=%d", 2*q+2)
-	} else if b.shared && b.host.TCG {
+		d += ",mq=on"
+		if interrupts {
+			d += fmt.Sprintf(",vectors=%d", 2*q+2)
+		}
+	} else if b.shared && b.host.TCG && interrupts {
 		d += ",vectors=0" // QEMU 7.2 without KVM dies of a vhost backend's interrupts otherwise
 	}
 	for _, p := range [][2]string{{"mtu", "host_mtu"}, {"boot", "bootindex"}, {"rxqueue", "rx_queue_size"}, {"txqueue", "tx_queue_size"}} {
