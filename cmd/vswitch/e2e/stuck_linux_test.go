@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"vnetkit/mgmt/api"
 )
 
 // TestStuckGuestDoesNotFreezeSender stops a guest's QEMU while another guest
@@ -43,6 +45,16 @@ func TestStuckGuestDoesNotFreezeSender(t *testing.T) {
 			checkAnswers(t, g)
 			// The rest of the switch works too: the senders still reach each other.
 			server.mustPing(client.ip)
+			// What the stopped one does not take is counted at its port, and nobody else's
+			// frames are lost.
+			if n := dropped(v.portOf(stuck)); n == 0 {
+				t.Errorf("the port of the stopped guest has dropped nothing: %+v", v.portOf(stuck))
+			}
+			for _, p := range []*api.Port{v.port("vm1"), v.portOf(client)} {
+				if n := dropped(p); n != 0 {
+					t.Errorf("port %s has dropped %d frames: %v", p.Name, n, p.Drops)
+				}
+			}
 
 			stuck.signal(syscall.SIGCONT)
 			g.sh("kill -9 $(cat /tmp/pid)")
@@ -53,6 +65,9 @@ func TestStuckGuestDoesNotFreezeSender(t *testing.T) {
 		t.Errorf("a port was lost: %+v", v.ports())
 	}
 }
+
+// dropped is how many frames a port has not sent to its guest.
+func dropped(p *api.Port) uint64 { return p.Drops["ring-full"] + p.Drops["link-lost"] }
 
 // checkAnswers wants QEMU's monitor to answer within 200 ms: half of the
 // tries at least, as a busy machine may hold up some, and none for seconds.
