@@ -124,6 +124,8 @@ var scaleMetrics = []struct {
 	{mRun, "start to end, median ms", 1, 1, ""},
 	{mRunMax, "start to end, longest ms", 1, 1, ""},
 	{mWatch, "CPU %", 1, 2, ""},
+	{mBeside, "iperf3 x before", 1, 2, ""},
+	{mBack, "answers again after, ms", 1, 0, ""},
 	{mPlug10, "plug about the 10th, us", 1, 0, ""},
 	{mPlugMax, "plug about the 1000th, us", 1, 0, ""},
 }

@@ -182,16 +182,16 @@ func guestScenarios(vswitch string) []*scenario {
 			tcp.cells = append(tcp.cells, cell{name: h.name, peer: &peer{name: h.name}, direct: func(b *bed) (values, error) { return h.measure(b, vswitch) }})
 		}
 	}
-	return []*scenario{tcp}
+	return []*scenario{tcp, stoppedScenario(peers, vswitch)}
 }
 
 func guestTargets() []target {
 	ratio := func(b, metric string) func(*results) float64 {
 		return func(r *results) float64 { return r.ratio("guests/tcp", "vhost", b, metric) }
 	}
-	return []target{
+	return append(stoppedTargets(), []target{
 		{"two guests, iperf3 by vhost-user: x TAP + kernel bridge", 0.9, true, ratio("bridge", mGbps), "guests/tcp"},
 		{"two guests, iperf3 by vhost-user: x stream", 1.5, true, ratio("stream", mGbps), "guests/tcp"},
 		{"two guests, ping p50 by vhost-user: x stream", 1.05, false, ratio("stream", mP50), "guests/tcp"},
-	}
+	}...)
 }
