@@ -93,7 +93,7 @@ func TestCheck(t *testing.T) {
 		{"persistent", "cp -a /run/vnetctl/state.json /run/s; vnetctl create bridge br9 --persist; ip link delete br9; cp -a /run/s /run/vnetctl/state.json", "rm /run/s; vnetctl cancel bridge br9", stateFail, "bridge br9", "created with --persist"},
 		{"firewall", "nft 'add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }'; echo 1 >" + bridgeNF, "nft delete table ip filter", stateFail, "br_netfilter", "chain FORWARD of table ip filter"},
 		{"firewall of bridges", "nft 'add table bridge f; add chain bridge f c { type filter hook forward priority 0; policy drop; }'", "nft delete table bridge f", stateFail, "br_netfilter", "chain c of table bridge f"},
-		{"daemon killed", "kill -9 $(cat /run/vswitch/nobody/pid)", "true", stateFail, "switch", "does not run"},
+		{"daemon killed", "p=$(cat /run/vswitch/nobody/pid); kill -9 $p; while grep -qs 'State:.[^Z]' /proc/$p/status; do sleep 0.01; done", "true", stateFail, "switch", "does not run"},
 	} {
 		if noBridgeNF != nil && strings.Contains(c.sabotage, bridgeNF) {
 			t.Logf("%s: not tried, this kernel has no br_netfilter", c.name)

@@ -11,7 +11,7 @@ import (
 )
 
 // completeTimeout keeps a hanging switch from hanging the shell.
-const completeTimeout = 500 * time.Millisecond
+const completeTimeout = 2 * time.Second
 
 // completePorts completes the names of ports that are there now.
 func (a *app) completePorts(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {

@@ -44,10 +44,6 @@ func serve(ctx context.Context, opt options, caller detach.Caller) (err error) {
 	if err := openDoors(ctx, sw, opt); err != nil {
 		return err
 	}
-	ln, err := listenAPI(ctx, opt)
-	if err != nil {
-		return err
-	}
 	manager := newManager(sw, opt, log)
 	defer reloadOnHangup(ctx, manager)()
 	server := mgmt.New(sw, mgmt.Options{
@@ -61,18 +57,23 @@ func serve(ctx context.Context, opt options, caller detach.Caller) (err error) {
 	})
 	tcp, err := listenTCP(ctx, opt, server, log)
 	if err != nil {
-		return errors.Join(err, ln.Close())
+		return err
 	}
 	door, err := openConsole(ctx, sw, opt, log, stop)
 	if err != nil {
-		return errors.Join(err, tcp.close(), ln.Close())
+		return errors.Join(err, tcp.close())
 	}
 	defer func() { err = errors.Join(err, door.Close()) }()
 	pid, err := pidfile.Write(opt.vde.pidfile)
 	if err != nil {
-		return errors.Join(err, door.ln.Close(), tcp.close(), ln.Close())
+		return errors.Join(err, door.ln.Close(), tcp.close())
 	}
 	defer func() { err = errors.Join(err, pid.Remove()) }()
+	// The last of the sockets: who finds it finds the others, too.
+	ln, err := listenAPI(ctx, opt)
+	if err != nil {
+		return errors.Join(err, door.ln.Close(), tcp.close())
+	}
 	if !opt.quiet {
 		welcome(opt)
 	}
