@@ -34,26 +34,11 @@ const (
 )
 
 func (h guestPeer) measureStopped(b *bed, vswitch string) (values, error) {
-	s, err := newSite(b, 1500)
+	s, guests, err := h.bootAll(b, vswitch, 3)
 	if err != nil {
 		return nil, err
 	}
 	defer s.stop()
-	h.start(s, vswitch)
-	if s.failed != nil {
-		return nil, s.failed
-	}
-	var guests [3]*console
-	for i := range guests {
-		if guests[i], err = h.boot(s, i+1); err != nil {
-			return nil, err
-		}
-	}
-	for _, g := range guests {
-		if _, err := g.until("vnet-guest: ready"); err != nil {
-			return nil, err
-		}
-	}
 	for _, to := range []string{"10.0.0.2", "10.0.0.3"} { // they know each other
 		if _, err := guests[0].sh("ping -c 3 -i 0.2 " + to); err != nil {
 			return nil, err
@@ -64,7 +49,7 @@ func (h guestPeer) measureStopped(b *bed, vswitch string) (values, error) {
 		return nil, err
 	}
 	defer quiet()
-	return stopBeside(guests)
+	return stopBeside(guests[0], guests[1], guests[2])
 }
 
 // line is the next one that the guest prints.
@@ -78,9 +63,8 @@ func (c *console) line() (string, error) {
 	return line, nil
 }
 
-// stopBeside stops the third guest while the first two talk.
-func stopBeside(guests [3]*console) (values, error) {
-	talk, watch, stopped := guests[0], guests[1], guests[2]
+// stopBeside stops one guest while two others talk.
+func stopBeside(talk, watch, stopped *console) (values, error) {
 	if _, err := fmt.Fprintf(talk.in, "iperf3 -c 10.0.0.2 -t %d -i 1 -f m --forceflush 2>&1 </dev/null; echo @@over\n", stopEnd+1); err != nil {
 		return nil, err
 	}

@@ -206,10 +206,7 @@ func startOVS(s *site, _ string) *process {
 	s.veths()
 	dir := s.b.dir
 	db, remote := filepath.Join(dir, "conf.db"), filepath.Join(dir, "db.sock")
-	ovs := func(cmd *exec.Cmd) *exec.Cmd {
-		cmd.Env = append(os.Environ(), "OVS_RUNDIR="+dir, "OVS_DBDIR="+dir, "OVS_LOGDIR="+dir)
-		return cmd
-	}
+	ovs := func(cmd *exec.Cmd) *exec.Cmd { return ovsIn(dir, cmd) }
 	s.do(exec.Command("ovsdb-tool", "create", db, "/usr/share/openvswitch/vswitch.ovsschema"))
 	s.daemon(ovs(exec.Command("ovsdb-server", db, "--no-chdir", "--remote=punix:"+remote)))
 	for range 500 {
@@ -226,6 +223,12 @@ func startOVS(s *site, _ string) *process {
 	vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev")
 	vsctl("add-port", "br0", "q1", "--", "add-port", "br0", "q2")
 	return p
+}
+
+// ovsIn has a program of Open vSwitch keep its sockets, pid files and logs in a directory.
+func ovsIn(dir string, cmd *exec.Cmd) *exec.Cmd {
+	cmd.Env = append(os.Environ(), "OVS_RUNDIR="+dir, "OVS_DBDIR="+dir, "OVS_LOGDIR="+dir)
+	return cmd
 }
 
 // open starts a site with a switch in it.

@@ -89,6 +89,34 @@ func (h guestPeer) boot(s *site, n int) (*console, error) {
 	return &console{process: p, in: p.stdin.(io.Writer), out: bufio.NewReader(out)}, nil
 }
 
+// bootAll starts the switch and guests 10.0.0.1 to 10.0.0.n, and returns when they are up.
+func (h guestPeer) bootAll(b *bed, vswitch string, n int) (s *site, guests []*console, err error) {
+	if s, err = newSite(b, 1500); err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.stop()
+		}
+	}()
+	if h.start(s, vswitch); s.failed != nil {
+		return nil, nil, s.failed
+	}
+	for i := range n {
+		g, err := h.boot(s, i+1)
+		if err != nil {
+			return nil, nil, err
+		}
+		guests = append(guests, g)
+	}
+	for _, g := range guests {
+		if _, err := g.until("vnet-guest: ready"); err != nil {
+			return nil, nil, err
+		}
+	}
+	return s, guests, nil
+}
+
 // until reads up to a line with a mark in it, and returns what came before.
 func (c *console) until(mark string) (string, error) {
 	alarm := time.AfterFunc(2*time.Minute, func() { c.cmd.Process.Kill() })
@@ -120,26 +148,11 @@ var (
 )
 
 func (h guestPeer) measure(b *bed, vswitch string) (values, error) {
-	s, err := newSite(b, 1500)
+	s, guests, err := h.bootAll(b, vswitch, 2)
 	if err != nil {
 		return nil, err
 	}
 	defer s.stop()
-	h.start(s, vswitch)
-	if s.failed != nil {
-		return nil, s.failed
-	}
-	var guests [2]*console
-	for i := range guests {
-		if guests[i], err = h.boot(s, i+1); err != nil {
-			return nil, err
-		}
-	}
-	for _, g := range guests {
-		if _, err := g.until("vnet-guest: ready"); err != nil {
-			return nil, err
-		}
-	}
 	if _, err := guests[0].sh("ping -c 3 -i 0.2 10.0.0.2"); err != nil { // they know each other
 		return nil, err
 	}

@@ -39,8 +39,7 @@ type ovsBed struct {
 }
 
 // startOVSDPDK has no huge pages, as testpmd here has none; Open vSwitch asks for what does not go with that unless it is
-// told of
-// legacy memory. Its control thread, too, runs on the switch's CPU.
+// told of legacy memory. Its control thread, too, runs on the switch's CPU.
 func startOVSDPDK(b *bed, v vhostTraffic) (vhostRunning, error) {
 	o := &ovsBed{b: b, remote: filepath.Join(b.dir, "db.sock")}
 	o.run.paths = [2]string{filepath.Join(b.dir, "v0"), filepath.Join(b.dir, "v1")}
@@ -52,18 +51,12 @@ func startOVSDPDK(b *bed, v vhostTraffic) (vhostRunning, error) {
 	return o.run, nil
 }
 
-// env has programs of Open vSwitch keep their sockets, pid files and logs in the bed.
-func (o *ovsBed) env(cmd *exec.Cmd) *exec.Cmd {
-	cmd.Env = append(os.Environ(), "OVS_RUNDIR="+o.b.dir, "OVS_DBDIR="+o.b.dir, "OVS_LOGDIR="+o.b.dir)
-	return cmd
-}
-
 func (o *ovsBed) startDB() error {
 	db := filepath.Join(o.b.dir, "conf.db")
 	if out, err := exec.Command("ovsdb-tool", "create", db, "/usr/share/openvswitch/vswitch.ovsschema").CombinedOutput(); err != nil {
 		return fmt.Errorf("ovsdb-tool: %w: %s", err, out)
 	}
-	p, err := startOn(o.b, "ovsdb-server", o.env(exec.Command("ovsdb-server", db, "--no-chdir", "--remote=punix:"+o.remote)), loopSwitch)
+	p, err := startOn(o.b, "ovsdb-server", ovsIn(o.b.dir, exec.Command("ovsdb-server", db, "--no-chdir", "--remote=punix:"+o.remote)), loopSwitch)
 	if err != nil {
 		return err
 	}
@@ -72,7 +65,7 @@ func (o *ovsBed) startDB() error {
 }
 
 func (o *ovsBed) vsctl(args ...string) (string, error) {
-	out, err := o.env(exec.Command("ovs-vsctl", append([]string{"--db=unix:" + o.remote, "--timeout=20"}, args...)...)).CombinedOutput()
+	out, err := ovsIn(o.b.dir, exec.Command("ovs-vsctl", append([]string{"--db=unix:" + o.remote, "--timeout=20"}, args...)...)).CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("ovs-vsctl %s: %w: %s", strings.Join(args, " "), err, out)
 	}
@@ -88,7 +81,7 @@ func (o *ovsBed) startSwitch() error {
 		"other_config:dpdk-extra=--no-huge --legacy-mem -m 512 --no-pci --no-telemetry --file-prefix ovs"); err != nil {
 		return err
 	}
-	cmd := o.env(exec.Command("sh", "-c", `mount -t tmpfs none /run && exec "$@"`, "sh", ovsProgram, "unix:"+o.remote, "--no-chdir", "--disable-system"))
+	cmd := ovsIn(o.b.dir, exec.Command("sh", "-c", `mount -t tmpfs none /run && exec "$@"`, "sh", ovsProgram, "unix:"+o.remote, "--no-chdir", "--disable-system"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET, Unshareflags: syscall.CLONE_NEWNS}
 	p, err := startOn(o.b, "ovs-vswitchd", cmd, loopSwitch)
 	if err != nil {
