@@ -111,14 +111,11 @@ func absolute(spec link.Spec) (addr string, err error) {
 // alreadyThere looks for a door or a port that was made from the very same spec.
 func alreadyThere(ctx context.Context, c *client.Client, spec link.Spec) (api.Added, bool, error) {
 	text, named := spec.String(), spec
-	if ref, ok := named.Take("name"); ok {
-		p, err := c.Port(ctx, ref)
-		if err == nil && p.Spec == text {
-			return api.Added{Port: &p}, true, nil
+	for _, key := range []string{"name", "id"} {
+		ref, ok := named.Take(key)
+		if !ok {
+			continue
 		}
-		return api.Added{}, false, unlessNoPort(err)
-	}
-	if ref, ok := named.Take("id"); ok {
 		p, err := c.Port(ctx, ref)
 		if err == nil && p.Spec == text {
 			return api.Added{Port: &p}, true, nil
