@@ -65,6 +65,7 @@ func parse(spec link.Spec) (w wanted, err error) {
 
 // takeRing removes key ring and returns how many slots it asks for.
 func takeRing(spec *link.Spec) (slots int, err error) {
+	whole := *spec
 	v, ok := spec.Take("ring")
 	if !ok {
 		return defaultSlots, nil
@@ -75,8 +76,7 @@ func takeRing(spec *link.Spec) (slots int, err error) {
 		}
 		return n, nil
 	}
-	spec.Opts = append(spec.Opts, link.Opt{Key: "ring", Value: v})
-	on, err := spec.TakeSwitch("ring", true)
+	on, err := whole.TakeSwitch("ring", true)
 	switch {
 	case err != nil:
 		return 0, link.Errorf("ring=%s: want on, off, or a number of slots", v)

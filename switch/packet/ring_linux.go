@@ -45,24 +45,32 @@ type rxRing struct {
 // openRing gives fd a ring. It must not be bound yet: whatever comes in has a
 // slot.
 func openRing(fd, slots int) (*rxRing, error) {
-	blocks := (slots + perBlock - 1) / perBlock
-	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V2); err != nil {
-		return nil, fmt.Errorf("TPACKET_V2: %w", err)
-	}
 	// What a slot is too short for is queued as well, so that it can be read whole.
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_COPY_THRESH, slotSize); err != nil {
 		return nil, fmt.Errorf("PACKET_COPY_THRESH: %w", err)
 	}
+	mem, err := mapRing(fd, unix.PACKET_RX_RING, (slots+perBlock-1)/perBlock)
+	if err != nil {
+		return nil, err
+	}
+	return newRing(mem), nil
+}
+
+// mapRing has the kernel make one of fd's rings, and returns its memory.
+func mapRing(fd, which, blocks int) ([]byte, error) {
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V2); err != nil {
+		return nil, fmt.Errorf("TPACKET_V2: %w", err)
+	}
 	req := unix.TpacketReq{Block_size: blockSize, Block_nr: uint32(blocks), Frame_size: slotSize, Frame_nr: uint32(blocks * perBlock)}
-	if err := unix.SetsockoptTpacketReq(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &req); err != nil {
+	if err := unix.SetsockoptTpacketReq(fd, unix.SOL_PACKET, which, &req); err != nil {
 		return nil, fmt.Errorf("%d KiB of memory: %w", blocks*blockSize>>10, err)
 	}
 	mem, err := unix.Mmap(fd, 0, blocks*blockSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
-		_ = unix.SetsockoptTpacketReq(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &unix.TpacketReq{})
+		_ = unix.SetsockoptTpacketReq(fd, unix.SOL_PACKET, which, &unix.TpacketReq{}) // fd goes on without
 		return nil, fmt.Errorf("mmap: %w", err)
 	}
-	return newRing(mem), nil
+	return mem, nil
 }
 
 func newRing(mem []byte) *rxRing {

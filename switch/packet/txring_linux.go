@@ -49,7 +49,7 @@ func (r *txRing) open(index int, bypass bool) error {
 	opts := []struct {
 		name       string
 		opt, value int
-	}{{"TPACKET_V2", unix.PACKET_VERSION, unix.TPACKET_V2}, {"PACKET_VNET_HDR", unix.PACKET_VNET_HDR, 1}, {"PACKET_QDISC_BYPASS", unix.PACKET_QDISC_BYPASS, 1}}
+	}{{"PACKET_VNET_HDR", unix.PACKET_VNET_HDR, 1}, {"PACKET_QDISC_BYPASS", unix.PACKET_QDISC_BYPASS, 1}}
 	for _, o := range opts {
 		if o.opt == unix.PACKET_QDISC_BYPASS && !bypass {
 			continue
@@ -58,14 +58,9 @@ func (r *txRing) open(index int, bypass bool) error {
 			return fmt.Errorf("%s: %w", o.name, err)
 		}
 	}
-	const blocks = txSlots / perBlock
-	req := unix.TpacketReq{Block_size: blockSize, Block_nr: blocks, Frame_size: slotSize, Frame_nr: txSlots}
-	if err := unix.SetsockoptTpacketReq(r.fd, unix.SOL_PACKET, unix.PACKET_TX_RING, &req); err != nil {
-		return fmt.Errorf("%d KiB of memory: %w", blocks*blockSize>>10, err)
-	}
-	mem, err := unix.Mmap(r.fd, 0, blocks*blockSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	mem, err := mapRing(r.fd, unix.PACKET_TX_RING, txSlots/perBlock)
 	if err != nil {
-		return fmt.Errorf("mmap: %w", err)
+		return err
 	}
 	r.mem = mem
 	for i := range r.at {
