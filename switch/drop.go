@@ -1,6 +1,10 @@
 package vswitch
 
-import "fmt"
+import (
+	"fmt"
+
+	"vnetkit/switch/frame"
+)
 
 // DropReason says why a frame did not get through. Its names are the same in
 // the API, the CLI and the metrics.
@@ -65,6 +69,11 @@ var dropReasons = [numDropReasons]struct{ name, sentence string }{
 	DropImpairMTU:    {"impair-mtu", "larger than the port's cable is set to carry (impair)"},
 	DropImpairLoss:   {"impair-loss", "lost on purpose, as the port's cable is set to (impair)"},
 	DropImpairFull:   {"impair-full", "too many frames wait on the port's cable, which is slow on purpose (impair)"},
+}
+
+// skipped is what of b was dropped before the switch saw it.
+func skipped(b *frame.Batch) [numDropReasons]uint64 {
+	return [numDropReasons]uint64{DropRunt: uint64(b.Runts), DropGiant: uint64(b.Giants), DropBadOffload: uint64(b.Bad), DropMissed: uint64(b.Missed)}
 }
 
 // String is r's name.

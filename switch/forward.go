@@ -57,8 +57,7 @@ func (w *worker) viewOf(p *Port) *view {
 func (w *worker) carry(in *view, b *frame.Batch, fresh bool) {
 	top, p := w.top, in.port
 	var bytes uint64
-	var drops [numDropReasons]uint64
-	drops[DropRunt], drops[DropGiant], drops[DropBadOffload], drops[DropMissed] = uint64(b.Runts), uint64(b.Giants), uint64(b.Bad), uint64(b.Missed)
+	drops := skipped(b)
 	// Trains and verdicts go by pointer: passing them by value costs a stall
 	// of the processor's store buffer each time, a third of all in traffic of
 	// many flows.

@@ -259,7 +259,7 @@ func (w *worker) enter(l *line, b *frame.Batch) bool {
 	for _, r := range b.Refs {
 		bytes += uint64(r.Len)
 	}
-	drops := [numDropReasons]uint64{DropRunt: uint64(b.Runts), DropGiant: uint64(b.Giants), DropBadOffload: uint64(b.Bad), DropMissed: uint64(b.Missed)}
+	drops := skipped(b)
 	l.port.countIn(uint64(len(b.Refs)+b.Skipped()), bytes, &drops)
 	return true
 }
