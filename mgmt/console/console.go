@@ -16,6 +16,7 @@ import (
 
 	vswitch "vnetkit/switch"
 	"vnetkit/switch/frame"
+	"vnetkit/switch/link"
 )
 
 // Options says what a Console should know about the daemon it is part of.
@@ -93,7 +94,6 @@ func (c *Console) Close() error {
 const (
 	maxSessions  = 256
 	writeTimeout = 10 * time.Second // for a client to take a piece of an answer
-	acceptPause  = 100 * time.Millisecond
 )
 
 // Serve answers the clients of ln until ctx ends, and then closes ln and every
@@ -118,12 +118,10 @@ func (c *Console) Serve(ctx context.Context, ln net.Listener) error {
 			return nil
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("accept on console: %w", err)
-		default: // out of descriptors or memory: others may give some back
+		default:
 			c.log.Warn("console client could not be taken", "error", err)
-			select {
-			case <-ctx.Done():
+			if link.Recover(ctx) != nil {
 				return nil
-			case <-time.After(acceptPause):
 			}
 			continue
 		}

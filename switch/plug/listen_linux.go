@@ -130,15 +130,11 @@ func (l *listener) Accept(ctx context.Context) (link.Link, error) {
 		case errors.Is(err, net.ErrClosed):
 			return nil, fmt.Errorf("accept on %v: %w", l.addr, err)
 		}
-		if err := Recover(ctx); err != nil {
+		if err := link.Recover(ctx); err != nil {
 			return nil, err
 		}
 	}
 }
-
-// Recover waits a moment after a client could not be taken, or fails when ctx
-// ends: we are out of descriptors or memory, and others may give some back.
-func Recover(ctx context.Context) error { return pause(ctx, retryMin) }
 
 // pause waits for d, or fails when ctx ends.
 func pause(ctx context.Context, d time.Duration) error {

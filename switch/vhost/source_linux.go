@@ -37,7 +37,7 @@ func (l *listener) Accept(ctx context.Context) (link.Link, error) {
 		case errors.Is(err, net.ErrClosed):
 			return nil, fmt.Errorf("accept on %v: %w", l.spec, err)
 		}
-		if err := plug.Recover(ctx); err != nil {
+		if err := link.Recover(ctx); err != nil {
 			return nil, err
 		}
 	}
