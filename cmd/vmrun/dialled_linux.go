@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -44,7 +45,7 @@ func (o *order) haveDialled(caps netdev.Caps) error {
 	}
 	for i, n := range o.vm.Nets {
 		door := n.Get("door")
-		if n.Mode != "switch" && n.Mode != "network" || n.Has("br") || door != "" && door != "stream" || !canBeDialled(n.Get("sock")) {
+		if n.Mode != "switch" && n.Mode != "network" || n.Has("br") || n.Has("listen") || door != "" && door != "stream" || !canBeDialled(n.Get("sock")) {
 			continue
 		}
 		o.vm.Nets[i] = n.Set("listen", filepath.Join(dir, fmt.Sprintf("port%d", i)))
@@ -56,7 +57,7 @@ var portName = regexp.MustCompile(`^[A-Za-z0-9_.@-]+$`)
 
 // dialled is the port of a card.
 func (o *order) dialled(n netdev.Net, card int) dialledPort {
-	p := dialledPort{Switch: n.Get("sock"), Path: n.Get("listen")}
+	p := dialledPort{Switch: n.Get("sock"), Path: n.Get("listen"), Set: n.Port()}
 	if _, err := strconv.Atoi(o.vm.Name); err != nil && portName.MatchString(o.vm.Name) { // a number would be another port
 		p.Name = fmt.Sprintf("%s.%d", o.vm.Name, card)
 	}
@@ -66,62 +67,85 @@ func (o *order) dialled(n netdev.Net, card int) dialledPort {
 // dialTime is how long a switch may take to answer.
 const dialTime = 5 * time.Second
 
-// add makes sure that the switch has the port.
+// add makes sure that the switch has the port, and with its settings if it has
+// any. An admin's changes of a port that asks for nothing are left alone.
 func (p dialledPort) add() error {
+	return p.with(func(ctx context.Context, c *client.Client) error {
+		specs := p.specs()
+		have, err := p.find(ctx, c)
+		if err != nil || len(have) > 0 && p.Set == "" || len(have) == 1 && slices.Contains(specs, have[0].Spec) {
+			return err
+		}
+		for _, h := range have {
+			if err := c.RemovePort(ctx, strconv.Itoa(h.ID)); err != nil {
+				return err
+			}
+		}
+		for _, spec := range specs {
+			var refused *api.Error
+			if _, err = c.AddPort(ctx, spec); !errors.As(err, &refused) || refused.Code != api.ErrPortExists {
+				break
+			}
+		}
+		return err
+	})
+}
+
+// with asks the port's switch something.
+func (p dialledPort) with(ask func(context.Context, *client.Client) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
 	defer cancel()
 	c, err := client.Dial(p.Switch)
+	if err == nil {
+		defer c.Close()
+		err = ask(ctx, c)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("the port of the switch in %s: %w", p.Switch, err)
 	}
-	defer c.Close()
-	ids, err := p.find(ctx, c)
-	if err != nil || len(ids) > 0 {
-		return err
-	}
-	spec := "stream:unix:" + comma(p.Path) + ",connect=on"
-	if p.Name != "" {
-		_, err = c.AddPort(ctx, spec+",name="+p.Name)
-		var refused *api.Error
-		if err == nil || !errors.As(err, &refused) || refused.Code != api.ErrPortExists {
-			return err
-		}
-	}
-	_, err = c.AddPort(ctx, spec)
-	return err
+	return nil
 }
 
 // find lists the ports that dial p's path.
-func (p dialledPort) find(ctx context.Context, c *client.Client) (ids []int, err error) {
+func (p dialledPort) find(ctx context.Context, c *client.Client) (list []api.Port, err error) {
 	ports, err := c.Ports(ctx)
 	for _, have := range ports {
 		if strings.HasPrefix(have.Spec, "stream:unix:"+comma(p.Path)+",") {
-			ids = append(ids, have.ID)
+			list = append(list, have)
 		}
 	}
-	return ids, err
+	return list, err
 }
 
 // remove takes the port off the switch. One that is gone needs nothing.
-func (p dialledPort) remove() {
-	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
-	defer cancel()
-	c, err := client.Dial(p.Switch)
-	if err != nil {
-		return
+func (p dialledPort) remove() error {
+	return p.with(func(ctx context.Context, c *client.Client) error {
+		have, err := p.find(ctx, c)
+		for _, h := range have {
+			err = errors.Join(err, c.RemovePort(ctx, strconv.Itoa(h.ID)))
+		}
+		return err
+	})
+}
+
+// removeSetPorts makes sure that no port of a life before dials a QEMU whose port
+// is to be set: it might be set otherwise.
+func (v *vm) removeSetPorts() error {
+	for _, p := range v.Ports {
+		if p.Set != "" {
+			if err := p.remove(); err != nil {
+				return err
+			}
+		}
 	}
-	defer c.Close()
-	ids, _ := p.find(ctx, c)
-	for _, id := range ids {
-		_ = c.RemovePort(ctx, strconv.Itoa(id))
-	}
+	return nil
 }
 
 // addPorts adds the VM's ports to their switches.
 func (v *vm) addPorts() error {
 	for _, p := range v.Ports {
 		if err := p.add(); err != nil {
-			return fmt.Errorf("add a port to the switch in %s: %w", p.Switch, err)
+			return err
 		}
 	}
 	return nil
@@ -130,7 +154,7 @@ func (v *vm) addPorts() error {
 // removePorts takes them off again.
 func (v *vm) removePorts() {
 	for _, p := range v.Ports {
-		p.remove()
+		_ = p.remove() // a switch that is gone has no port
 	}
 }
 
@@ -146,6 +170,7 @@ const (
 func (v *vm) watchPorts(done <-chan struct{}) {
 	seen := make([]string, len(v.Ports)) // unknown at first: a switch may have been started since addPorts
 	wait := make([]int, len(v.Ports))
+	said := make([]string, len(v.Ports))
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -164,7 +189,10 @@ func (v *vm) watchPorts(done <-chan struct{}) {
 				continue
 			}
 			if err := p.add(); err != nil {
-				wait[i] = retryEvery
+				if wait[i] = retryEvery; err.Error() != said[i] && api.ExitCode(err) != api.ExitUnreachable {
+					said[i] = err.Error()
+					fmt.Fprintf(os.Stderr, "vmrun: a card has no network: %v\n", err)
+				}
 				continue
 			}
 			if seen[i] != "" {

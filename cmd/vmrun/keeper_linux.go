@@ -112,7 +112,7 @@ func (o *order) record(dir, path string, argv []string) *vm {
 		v.MACs, v.Links = append(v.MACs, mac), append(v.Links, n.Get("link"))
 		up := fmt.Sprintf("up%d", i)
 		if n.Get("script") == v.path(up) {
-			v.Scripts = append(v.Scripts, script{up, "#!/bin/sh\nexec ip link set dev \"$1\" master '" + n.Get("br") + "' up\n"})
+			v.Scripts = append(v.Scripts, script{up, bridgeScript(n)})
 		}
 		if n.Mode == "direct" && slices.Contains(o.macvtaps, i) {
 			v.Macvtaps = append(v.Macvtaps, macvtap{Parent: n.Get("dev"), Mode: n.Get("mode"), MAC: mac})
@@ -231,6 +231,9 @@ func (v *vm) begin() (wait func(), err error) {
 		}
 	}
 	v.removeSockets() // of a life before: the lock is ours
+	if err := v.removeSetPorts(); err != nil {
+		return nil, err
+	}
 	for i := range v.Helpers {
 		if _, err := v.run(&v.Helpers[i], v.Helpers[i].Argv); err != nil {
 			return nil, err

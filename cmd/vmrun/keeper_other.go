@@ -15,10 +15,12 @@ func (o *order) keep(context.Context, string, []string, string, env) error {
 	return errors.ErrUnsupported
 }
 
-func (o *order) haveDialled(netdev.Caps) error { return nil }
-func (v *vm) removePorts()                     {}
-func (v *vm) tend()                            { v.sweep() }
-func keeper(string) error                      { return errors.ErrUnsupported }
-func (v *vm) runLogged([]string)               {}
-func (v *vm) kill() error                      { return errors.ErrUnsupported }
-func end(*process)                             {}
+func (o *order) haveDialled(netdev.Caps) error           { return nil }
+func canBeDialled(string) bool                           { return false }
+func (o *order) dialled(netdev.Net, int) (p dialledPort) { return p }
+func (v *vm) removePorts()                               {}
+func (v *vm) tend()                                      { v.sweep() }
+func keeper(string) error                                { return errors.ErrUnsupported }
+func (v *vm) runLogged([]string)                         {}
+func (v *vm) kill() error                                { return errors.ErrUnsupported }
+func end(*process)                                       {}

@@ -140,6 +140,13 @@ func TestPrint(t *testing.T) {
 		{"vmfile-cloud-init", []string{"--vmfile", "testdata/cloud-init.kdl", "--name", "data"}},
 		{"vmfile-key", []string{"--vmfile", "testdata/cloud-init.kdl", "--name", "key"}},
 		{"vmfile-no-key", []string{"--vmfile", "testdata/cloud-init.kdl", "--name", "no-key"}},
+		{"port", []string{"--net", "switch,vlan=10,tagged=20+30,isolated=on", "--net", "switch=/run/lab,impair=out-rate:8M", "--name", "vm1", "/nosuch/web.img"}},
+		{"port-number", []string{"--net", "switch,vlan=10", "--name", "7", "/nosuch/web.img"}},
+		{"port-of-qemu", []string{"--net", "switch,vlan=10", "--", "-S"}},
+		{"port-door", []string{"--net", "switch,vlan=10,door=vhost", "/nosuch/web.img"}},
+		{"port-script", []string{"--net", "bridge=br0,isolated=on,script=/etc/up", "/nosuch/web.img"}},
+		{"port-xml", []string{"--xml", "testdata/port.xml", "--name", "vm1", "/nosuch/web.img"}},
+		{"port-xml-of-qemu", []string{"--xml", "testdata/port.xml", "--name", "vm1", "--", "-S"}},
 		{"no-network", []string{"--net", "network=nosuch", "--", "-S"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

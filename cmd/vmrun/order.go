@@ -76,7 +76,7 @@ func (o *order) start(ctx context.Context, e env) error {
 		return err
 	}
 	if o.print {
-		_, err := fmt.Fprintln(e.stdout, shellQuote(argv))
+		_, err := fmt.Fprint(e.stdout, o.portCommands()+shellQuote(argv)+"\n")
 		return err
 	}
 	if err := o.checkSwitches(ctx); err != nil {
@@ -89,6 +89,17 @@ func (o *order) start(ctx context.Context, e env) error {
 		return fmt.Errorf("cannot start %s: %w", path, err)
 	}
 	return nil
+}
+
+// portCommands are those that make the ports which the keeper would make.
+func (o *order) portCommands() (text string) {
+	for i, n := range o.vm.Nets {
+		if n.Has("listen") && n.Port() != "" {
+			p := o.dialled(n, i)
+			text += shellQuote([]string{"vnetctl", "-s", p.Switch, "port", "add", p.specs()[0]}) + "\n"
+		}
+	}
+	return text
 }
 
 // everything is a QEMU that can do all, for a first look at the command line.
@@ -201,6 +212,9 @@ func (o *order) checkSwitches(ctx context.Context) error {
 			continue
 		}
 		dir, door := n.Get("sock"), n.Get("door")
+		if n.Has("listen") {
+			door = noDoor
+		}
 		err := checkSwitch(ctx, dir, door)
 		if api.ExitCode(err) == api.ExitUnreachable && o.vm.managed() && !n.Has("name") && o.where == "" {
 			if err = startSwitch(ctx, dir); err == nil {
@@ -240,6 +254,9 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
+// noDoor is for a card that the switch dials.
+const noDoor = "-"
+
 func checkSwitch(ctx context.Context, dir, door string) error {
 	socket := filepath.Join(dir, api.StreamName)
 	switch door {
@@ -253,7 +270,7 @@ func checkSwitch(ctx context.Context, dir, door string) error {
 		return err
 	}
 	defer c.Close()
-	if _, err := c.Info(ctx); err != nil {
+	if _, err := c.Info(ctx); err != nil || door == noDoor {
 		return err
 	}
 	fi, err := os.Stat(socket)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -28,9 +29,9 @@ func (o *order) resolve(e env) error {
 		}
 		switch n.Mode {
 		case "switch":
-			n, err = o.resolveSwitch(n)
+			n, err = o.resolveSwitch(n, i)
 		case "network":
-			n, err = resolveNetwork(n)
+			n, err = o.resolveNetwork(n, i)
 		case "user":
 			if o.ssh == 0 && (o.vm.managed() || n.Has("ssh")) {
 				n, o.ssh, err = withSSH(n, o.vm.Name, e.free)
@@ -86,9 +87,9 @@ func (o *order) readXML(e env) error {
 	return nil
 }
 
-func (o *order) resolveSwitch(n netdev.Net) (netdev.Net, error) {
+func (o *order) resolveSwitch(n netdev.Net, card int) (netdev.Net, error) {
 	if n.Has("sock") {
-		return n, nil
+		return o.resolvePort(n, card)
 	}
 	where := o.where
 	if n.Has("name") {
@@ -101,15 +102,43 @@ func (o *order) resolveSwitch(n netdev.Net) (netdev.Net, error) {
 	if err := api.CheckSocketPath(filepath.Join(dir, api.StreamName)); err != nil {
 		return n, err // QEMU would cut it off without a word
 	}
-	return n.Set("sock", dir), nil
+	return o.resolvePort(n.Set("sock", dir), card)
+}
+
+// resolvePort gives a card that asks something of its port a port of its own: QEMU
+// listens in the VM's directory, and the keeper has the switch dial it by a port
+// that is made with these settings (dialled_linux.go). The guest is never without
+// them, and where the port cannot be had it has no network.
+func (o *order) resolvePort(n netdev.Net, card int) (netdev.Net, error) {
+	set, sw := n.Port(), n.Get("sock")
+	switch {
+	case set == "":
+		return n, nil
+	case !o.vm.managed():
+		return n, &usageError{fmt.Sprintf("--net %s: %s: vmrun looks after a port only for a VM with a disk or a kernel", n.Mode, set), "use --net stream=unix:PATH,server=on, and: vnetctl -s " + sw + " port add stream:unix:PATH,connect=on," + set}
+	case n.Has("door") && n.Get("door") != "stream":
+		return n, &usageError{fmt.Sprintf("--net %s,door=%s: %s is set on a port that dials QEMU, and this door has none", n.Mode, n.Get("door"), set), "leave door= out"}
+	case !o.print && !canBeDialled(sw):
+		return n, &api.Error{Code: api.ErrForbidden, Message: fmt.Sprintf("--net %s: %s: the switch in %s is another user's, whose ports are not yours to set", n.Mode, set, sw), Hint: "start the VM as that user; or have the switch opened with a door for you: vswitch --port stream:unix:PATH," + set + ", and use --net stream=unix:PATH"}
+	case n.Has("listen"):
+		return n, nil
+	}
+	dir, err := vmDir(o.vm.Name)
+	if err != nil {
+		return n, err
+	}
+	// A port from another start of the VM, such as one in the switch's saved
+	// configuration, dials another path unless it was made with the same settings.
+	path := filepath.Join(dir, fmt.Sprintf("port%d-%.3x", card, sha256.Sum256([]byte(set))))
+	return n.Set("listen", path), api.CheckSocketPath(path)
 }
 
 // resolveNetwork finds the switch or the bridge of a name.
-func resolveNetwork(n netdev.Net) (netdev.Net, error) {
+func (o *order) resolveNetwork(n netdev.Net, card int) (netdev.Net, error) {
 	name := n.Get("name")
 	if dir, err := api.FindDir(name); err == nil {
 		if _, err := os.Stat(dir); err == nil {
-			return n.Set("sock", dir), nil
+			return o.resolvePort(n.Set("sock", dir), card)
 		}
 	}
 	if isBridge(name) {
@@ -122,6 +151,9 @@ func resolveNetwork(n netdev.Net) (netdev.Net, error) {
 // we may do that; otherwise QEMU's helper makes one. Both go with QEMU.
 func (o *order) resolveBridge(n netdev.Net, card int) (netdev.Net, error) {
 	br := n.Get("br")
+	if n.Has("script") && n.Get("isolated") == "on" {
+		return n, &usageError{"--net " + n.Mode + ": isolated=on and script= are two ways to set up the TAP", "have the script do it: ip link set dev $1 type bridge_slave isolated on"}
+	}
 	if br == "" || n.Has("fd") || n.Has("fds") || n.Has("script") || n.Has("helper") {
 		return n, nil
 	}
@@ -142,6 +174,15 @@ func (o *order) resolveBridge(n netdev.Net, card int) (netdev.Net, error) {
 		n = n.Set("ifname", "vnet%d")
 	}
 	return n.Set("script", filepath.Join(dir, fmt.Sprintf("up%d", card))), nil
+}
+
+// bridgeScript puts QEMU's TAP into its bridge. QEMU gives up when it fails.
+func bridgeScript(n netdev.Net) string {
+	text := "#!/bin/sh\nset -e\nip link set dev \"$1\" master '" + n.Get("br") + "'\n"
+	if n.Get("isolated") == "on" {
+		text += "ip link set dev \"$1\" type bridge_slave isolated on\n"
+	}
+	return text + "exec ip link set dev \"$1\" up\n"
 }
 
 // resolveEthernet takes the downscript from QEMU, which does not run it when it

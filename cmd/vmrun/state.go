@@ -24,7 +24,7 @@ import (
 //	agent     the way to the QEMU guest agent, if the guest has one
 //	upN       script that puts card N's TAP into its bridge
 //	seed      cloud-init's disk, while QEMU runs
-//	portN     where QEMU listens for the port of card N's switch
+//	portN     where QEMU listens for the port of card N's switch; with settings portN-HASH of these
 //	switchN/  the switch that is card N's server
 type vm struct {
 	Name     string        `json:"name"`
@@ -53,6 +53,20 @@ type dialledPort struct {
 	Switch string `json:"switch"` // its directory
 	Path   string `json:"path"`   // where QEMU listens
 	Name   string `json:"name,omitempty"`
+	Set    string `json:"set,omitempty"` // its settings, as in a port spec
+}
+
+// specs are the port's, as the switch lists it: with its name, and without where
+// another has that.
+func (p dialledPort) specs() (list []string) {
+	spec, set := "stream:unix:"+comma(p.Path)+",connect=on", ""
+	if p.Set != "" {
+		set = "," + p.Set
+	}
+	if p.Name != "" {
+		list = append(list, spec+",name="+p.Name+set)
+	}
+	return append(list, spec+set)
 }
 
 // macvtap is one that is made for a card, and removed when QEMU has ended.

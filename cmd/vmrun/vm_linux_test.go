@@ -156,7 +156,7 @@ func TestEveryMode(t *testing.T) {
 	b.sw()
 	args := []string{}
 	for _, card := range []string{
-		"switch", "switch,door=vde", "switch,door=vhost", "network=" + b.home + "/sw", "user,restrict=on,ssh=off", "tap=vmrt1", "tap=vmrt2,br=vmrbr0", "bridge=vmrbr0", "ethernet=vmrt3,script=no,downscript=no",
+		"switch", "switch,door=vde", "switch,door=vhost", "network=" + b.home + "/sw", "user,restrict=on,ssh=off", "tap=vmrt1", "tap=vmrt2,br=vmrbr0", "bridge=vmrbr0", "bridge=vmrbr0,isolated=on,ifname=vmrt4", "ethernet=vmrt3,script=no,downscript=no",
 		"mcast=239.192.9.9:5000", "server=127.0.0.1:5001", "client=127.0.0.1:5001", "udp=127.0.0.1:5002,local=127.0.0.1:5003",
 		"stream=unix:" + b.home + "/vm-stream,server=on", "dgram=unix:" + b.home + "/vm-dgram,remote=unix:" + b.home + "/none",
 		"l2tpv3,src=127.0.0.1,dst=127.0.0.1,srcport=5004,dstport=5005,udp=on,txsession=1,rxsession=2", "vde=" + b.home + "/sw", "vhost-user=" + b.home + "/sw/vhost", "hubport=3", "null", "none",
@@ -184,13 +184,14 @@ func TestEveryMode(t *testing.T) {
 		return kinds["stream"] == 2 && kinds["vde"] == 2
 	})
 	ns.Do(func() error {
-		for _, name := range []string{"vmrt1", "vmrt2", "vmrt3", "vnet0"} {
+		for _, name := range []string{"vmrt1", "vmrt2", "vmrt3", "vmrt4", "vnet0"} {
 			if _, err := net.InterfaceByName(name); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		for _, name := range []string{"vmrt2", "vnet0"} {
-			if out, err := exec.Command("ip", "-o", "link", "show", "dev", name).Output(); err != nil || !strings.Contains(string(out), "master vmrbr0") {
+		for name, isolated := range map[string]string{"vmrt2": "off", "vmrt4": "on", "vnet0": "off"} {
+			out, err := exec.Command("ip", "-d", "-o", "link", "show", "dev", name).Output()
+			if text := string(out); err != nil || !strings.Contains(text, "master vmrbr0") || !strings.Contains(text, "isolated "+isolated) {
 				t.Errorf("%s: %v: %s", name, err, out)
 			}
 		}

@@ -40,7 +40,9 @@ func (b *builder) detail(mode string, c *element) error {
 		return b.driver(c)
 	case "portForward":
 		return b.forward(mode, c)
-	case "filterref", "bandwidth", "vlan", "port", "virtualport", "teaming", "rom", "tune", "coalesce":
+	case "vlan", "bandwidth", "port":
+		return b.port(mode, c)
+	case "filterref", "virtualport", "teaming", "rom", "tune", "coalesce":
 		return lineError(c.line, "<%s> cannot be had from vmrun yet, and going without it would not be what was asked for", c.name)
 	default:
 		b.warnings = append(b.warnings, fmt.Sprintf("line %d: <%s> is not known, and passed over", c.line, c.name))

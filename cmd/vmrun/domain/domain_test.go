@@ -8,6 +8,11 @@ import (
 	"vnetkit/cmd/vmrun/netdev"
 )
 
+// net is an interface on a switch with something more, which begins on line 2.
+func net(more string) string {
+	return "<interface type='network'><source network='lab'/>\n" + more + "</interface>"
+}
+
 func TestRead(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"bridge", `<interface type='bridge'><source bridge='br0'/><target dev='vnet7'/><mac address='52:54:00:00:00:01'/></interface>`, "bridge,br=br0,ifname=vnet7,mac=52:54:00:00:00:01"},
@@ -36,6 +41,20 @@ func TestRead(t *testing.T) {
 		{"nothing", `<domain/>`, ""},
 		{"unknown", "<interface type='user'>\n<colour/></interface>", "user !line 2: <colour>"},
 		{"unknown driver", "<interface type='user'><driver ioeventfd='on' name='qemu'/></interface>", "user !line 1: driver ioeventfd"},
+		{"vlan", net("<vlan><tag id='42'/></vlan>"), "network,name=lab,vlan=42,tagged=none"},
+		{"trunk", net("<vlan trunk='yes'><tag id='42' nativeMode='untagged'/><tag id='47'/><tag id='48'/></vlan>"), "network,name=lab,vlan=42,tagged=47+48"},
+		{"trunk of one", net("<vlan><tag id='42' nativeMode='untagged'/></vlan>"), "network,name=lab,vlan=42,tagged=none"},
+		{"trunk of two", net("<vlan><tag id='1'/><tag id='4094' nativeMode='untagged'/></vlan>"), "network,name=lab,vlan=4094,tagged=1"},
+		{"odd vlan", net("<vlan colour='red'>\n<tag id='1' x=''/>\n<x/></vlan>"), `network,name=lab,vlan=1,tagged=none !line 2: vlan colour="red" is not known, and passed over !line 3: tag x="" is not known, and passed over !line 4: <x> is not known, and passed over`},
+		{"isolated", net("<port isolated='yes'/>"), "network,name=lab,isolated=on"},
+		{"isolated bridge", "<interface type='bridge'><source bridge='br0'/><port isolated='yes'/></interface>", "bridge,br=br0,isolated=on"},
+		{"not isolated", net("<port isolated='no'/>"), "network,name=lab"},
+		{"bandwidth", net("<bandwidth><inbound average='1000'/><outbound average='128'/></bandwidth>"), "network,name=lab,impair=out-rate:8000k+in-rate:1024k"},
+		{"bandwidth of one side", net("<bandwidth><outbound average='1'/></bandwidth>"), "network,name=lab,impair=in-rate:8k"},
+		{"bandwidth with more", net("<bandwidth>\n<inbound average='1000' peak='5000' burst='1024'/>\n<outbound floor='7'/></bandwidth>"),
+			`network,name=lab,impair=out-rate:8000k !line 3: inbound peak="5000" is passed over: the switch keeps to the average at all times !line 3: inbound burst="1024" is passed over: the switch keeps to the average at all times` +
+				` !line 4: outbound floor="7" is passed over: the switch keeps to the average at all times`},
+		{"all of a port", net("<vlan><tag id='9'/></vlan><port isolated='yes'/><bandwidth><inbound average='5'/></bandwidth>"), "network,name=lab,vlan=9,tagged=none,isolated=on,impair=out-rate:40k"},
 
 		{"not XML", "<interface type=\"user\">\n<mac address=\"52:54:00:00:00:01:/>", "error line 2"},
 		{"cut", "<interface type='user'>", "error line 1"},
@@ -47,6 +66,24 @@ func TestRead(t *testing.T) {
 		{"vds", "<interface type='vds'/>", "error line 1: --net vds"},
 		{"no source", "<interface type='bridge'/>", "error line 1: --net bridge: br= is missing"},
 		{"filter", "<interface type='user'>\n<filterref filter='clean-traffic'/></interface>", "error line 2: <filterref> cannot be had"},
+		{"vlan of a bridge", "<interface type='bridge'><source bridge='br0'/>\n<vlan><tag id='1'/></vlan></interface>", "error line 2: <vlan> is set on a port of a switch"},
+		{"bandwidth of a bridge", "<interface type='bridge'><source bridge='br0'/>\n<bandwidth/></interface>", "error line 2: <bandwidth> is set"},
+		{"isolated user", "<interface type='user'>\n<port isolated='yes'/></interface>", "error line 2: <port> is set"},
+		{"no tag", net("<vlan/>"), "error line 2: <vlan> without"},
+		{"no such VLAN", net("<vlan>\n<tag id='4095'/></vlan>"), "error line 3: tag id=\"4095\""},
+		{"VLAN 0", net("<vlan><tag id='0'/></vlan>"), "error line 2: tag id=\"0\""},
+		{"two tags and no trunk", net("<vlan trunk='no'><tag id='1'/><tag id='2'/></vlan>"), "error line 2: vlan trunk='no'"},
+		{"perhaps a trunk", net("<vlan trunk='maybe'><tag id='1'/></vlan>"), "error line 2: vlan trunk=\"maybe\""},
+		{"trunk without a native VLAN", net("<vlan trunk='yes'><tag id='1'/></vlan>"), "error line 2: a trunk needs"},
+		{"two native VLANs", net("<vlan><tag id='1' nativeMode='untagged'/>\n<tag id='2' nativeMode='untagged'/></vlan>"), "error line 3: a second native"},
+		{"native with a tag", net("<vlan><tag id='1' nativeMode='tagged'/></vlan>"), "error line 2: nativeMode='tagged' cannot"},
+		{"native somehow", net("<vlan><tag id='1' nativeMode='x'/></vlan>"), "error line 2: nativeMode=\"x\""},
+		{"perhaps isolated", net("<port isolated='on'/>"), "error line 2: port isolated=\"on\""},
+		{"no average", net("<bandwidth><inbound/></bandwidth>"), "error line 2: inbound average=\"\""},
+		{"no bandwidth", net("<bandwidth><inbound average='0'/></bandwidth>"), "error line 2: inbound average=\"0\""},
+		{"more than there is", net("<bandwidth><outbound average='125000001'/></bandwidth>"), "error line 2: outbound average"},
+		{"bandwidth twice", net("<bandwidth><inbound average='1'/><inbound average='2'/></bandwidth>"), "error line 1: --net network: impair="},
+		{"vlan twice", net("<vlan><tag id='1'/></vlan><vlan><tag id='2'/></vlan>"), "error line 1: --net network: vlan is given twice"},
 		{"script", "<interface type='user'><script path='/x'/></interface>", "error line 1: <script> belongs"},
 		{"forward", "<interface type='null'><portForward proto='tcp'/></interface>", "error line 1: <portForward> belongs"},
 		{"range", "<interface type='user'><portForward proto='tcp'><range start='9' end='1'/></portForward></interface>", "error line 1: range from 9 to 1"},
@@ -80,6 +117,7 @@ func TestRead(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add("<interface type='user'><ip address='1.2.3.4'/><portForward proto='tcp'><range start='1' end='9'/></portForward></interface>")
 	f.Add("<domain><devices><interface type='hostdev'><source><address/></source></interface></devices></domain>")
+	f.Add(net("<vlan trunk='yes'><tag id='4' nativeMode='untagged'/><tag id='7'/></vlan><port isolated='yes'/><bandwidth><inbound average='1' floor='2'/></bandwidth>"))
 	f.Add("<a><b></a>")
 	f.Fuzz(func(t *testing.T, text string) {
 		nets, _, err := Read(strings.NewReader(text))

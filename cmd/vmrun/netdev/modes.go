@@ -21,12 +21,14 @@ const (
 	socketPath
 	endpoint // HOST:PORT
 	group    // GROUP:PORT
+	setting  // of a switch's port
 )
 
 func (k kind) example() string {
 	return map[kind]string{
 		text: "give it a value", toggle: "on or off", number: "a number", list: "give it a value", mac: "for example 52:54:00:12:34:56",
 		socketPath: "choose a path of at most 107 bytes", endpoint: "for example 192.0.2.1:5558", group: "for example 239.192.0.1:5558",
+		setting: "vnetctl port add --help says what a port can be set to",
 	}[k]
 }
 
@@ -68,6 +70,8 @@ func (k key) check(value string) error {
 			err = errors.New("a group's address is from 224.0.0.0 to 239.255.255.255")
 		}
 		return err
+	case setting:
+		return k.checkSetting(value)
 	}
 	return nil
 }
@@ -128,14 +132,14 @@ var l2tpKeys = keys(qemuKeys(text, "src", "dst", "srcport", "dstport"), qemuKeys
 
 // modes lists all. The first is the default.
 var modes = []mode{
-	{name: "switch", help: "a port of a switch", first: "name", keys: []key{{"name", text, ""}, {"door", text, ""}, {"sock", socketPath, ""}, {"listen", socketPath, ""}}},
+	{name: "switch", help: "a port of a switch", first: "name", keys: keys([]key{{"name", text, ""}, {"door", text, ""}, {"sock", socketPath, ""}, {"listen", socketPath, ""}}, portKeys)},
 	{name: "user", help: "QEMU's own NAT, DHCP and DNS", keys: userKeys},
 	{name: "passt", help: "NAT by passt", keys: []key{{"sock", socketPath, ""}, {"tcp-ports", list, ""}, {"udp-ports", list, ""}, {"address", text, ""}, {"gateway", text, ""}, {"interface", text, ""}, {"fd", text, ""}}},
-	{name: "tap", help: "a TAP device, in a bridge if br= is given", first: "ifname", keys: keys(tapKeys, []key{{"br", text, ""}, {"script", text, "script"}})},
-	{name: "bridge", help: "a bridge of this host", first: "br", keys: keys([]key{{"br", text, ""}, {"helper", text, "helper"}, {"script", text, "script"}}, tapKeys), needs: []string{"br"}},
+	{name: "tap", help: "a TAP device, in a bridge if br= is given", first: "ifname", keys: keys(tapKeys, []key{{"br", text, ""}, {"script", text, "script"}}, settings("isolated"))},
+	{name: "bridge", help: "a bridge of this host", first: "br", keys: keys([]key{{"br", text, ""}, {"helper", text, "helper"}, {"script", text, "script"}}, tapKeys, settings("isolated")), needs: []string{"br"}},
 	{name: "ethernet", help: "a TAP device and a script that sets it up", first: "ifname", keys: keys(tapKeys, []key{{"script", text, "script"}, {"downscript", text, "downscript"}, {"managed", toggle, ""}})},
 	{name: "direct", help: "a macvtap device on an interface", first: "dev", keys: keys([]key{{"dev", text, ""}, {"mode", text, ""}}, tapKeys), needs: []string{"dev"}},
-	{name: "network", help: "a switch or a bridge of this name", first: "name", keys: []key{{"name", text, ""}, {"sock", socketPath, ""}, {"listen", socketPath, ""}, {"br", text, ""}, {"fd", text, "fd"}}, needs: []string{"name"}},
+	{name: "network", help: "a switch or a bridge of this name", first: "name", keys: keys([]key{{"name", text, ""}, {"sock", socketPath, ""}, {"listen", socketPath, ""}, {"br", text, ""}, {"fd", text, "fd"}}, portKeys), needs: []string{"name"}},
 	{name: "mcast", help: "a multicast group", first: "addr", keys: []key{{"addr", group, "mcast"}, {"localaddr", text, "localaddr"}}, needs: []string{"addr"}},
 	{name: "server", help: "others connect to this address over TCP", first: "addr", keys: []key{{"addr", endpoint, "listen"}, {"sock", socketPath, ""}}, needs: []string{"addr"}},
 	{name: "client", help: "connects to this address over TCP", first: "addr", keys: []key{{"addr", endpoint, "connect"}}, needs: []string{"addr"}},

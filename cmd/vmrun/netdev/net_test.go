@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	vswitch "vnetkit/switch"
 	"vnetkit/switch/frame"
 )
 
@@ -64,6 +65,15 @@ func TestArgs(t *testing.T) {
 		{name: "switch-door", nets: "switch,sock=/run/sw,door=strem"},
 		{name: "network-switch", nets: "network=lab,sock=/run/sw"},
 		{name: "network-bridge", nets: "network=br0,br=br0"},
+		{name: "port", nets: "switch,sock=/run/sw,vlan=10,isolated=on,impair=out-rate:8000k,maclimit=4,storm=1000,listen=/vms/a,,b/port0\nnetwork=lab,sock=/run/lab,vlan=10,tagged=20+30-39,listen=/vms/a/port1"},
+		{name: "port-reconnect", nets: "switch,sock=/run/sw,isolated=on,listen=/vms/a/port0", caps: newer},
+		{name: "port-open-door", nets: "switch,sock=/run/sw,vlan=10"}, {name: "port-of-vhost", nets: "switch,sock=/run/sw,door=vhost,isolated=on,listen=/x"},
+		{name: "port-of-old", nets: "switch,sock=/run/sw,isolated=on,listen=/x", caps: without(qemu72, "stream")},
+		{name: "port-of-bridge", nets: "network=br0,br=br0,vlan=10"}, {name: "port-of-network-bridge", nets: "network=br0,br=br0,isolated=on,listen=/x"},
+		{name: "port-more", nets: "switch,vlan=10,,isolated=off"}, {name: "port-vlan", nets: "switch,vlan=4095"}, {name: "port-isolated", nets: "switch,isolated=maybe"},
+		{name: "port-of-user", nets: "user,vlan=10"},
+		{name: "bridge-isolated", nets: "bridge=br0,ifname=vnet%d,script=/state/up0,isolated=on"}, {name: "bridge-isolated-helper", nets: "bridge=br0,isolated=on"},
+		{name: "bridge-not-isolated", nets: "bridge=br0,isolated=off"}, {name: "tap-isolated", nets: "tap=vnet0,isolated=on"},
 		{name: "user", nets: "user"},
 		{name: "user-all", nets: "user,hostname=web,restrict=on,ipv4=on,ipv6=off,net=192.168.76.0/24,host=192.168.76.2,dhcpstart=192.168.76.9,dns=192.168.76.3," +
 			"dnssearch=a.example,dnssearch=b.example,domainname=example,tftp=/srv,bootfile=pxe,tftp-server-name=t,ipv6-prefix=fec0::,ipv6-prefixlen=64,ipv6-host=fec0::2," +
@@ -121,7 +131,11 @@ func TestArgs(t *testing.T) {
 			if c.host.MAC == nil {
 				c.host = testHost
 			}
-			argv, err := parseAndBuild(strings.Split(c.nets, "\n"), c.caps, c.host)
+			nets, err := parse(strings.Split(c.nets, "\n"))
+			var argv []string
+			if err == nil {
+				argv, err = Args(nets, c.caps, c.host)
+			}
 			golden, text := c.name+".args", strings.Join(argv, "\n")+"\n"
 			if err != nil {
 				var bad *UsageError
@@ -131,12 +145,14 @@ func TestArgs(t *testing.T) {
 				golden, text = c.name+".err", bad.What+"\n"+bad.Cure+"\n"
 			}
 			compare(t, filepath.Join("testdata", golden), text)
+			if err == nil && strings.HasPrefix(c.name, "port") {
+				compare(t, filepath.Join("testdata", c.name+".settings"), portsOf(nets))
+			}
 		})
 	}
 }
 
-func parseAndBuild(texts []string, caps Caps, host Host) ([]string, error) {
-	var nets []Net
+func parse(texts []string) (nets []Net, err error) {
 	for _, text := range texts {
 		n, err := ParseNet(text)
 		if err != nil {
@@ -144,7 +160,15 @@ func parseAndBuild(texts []string, caps Caps, host Host) ([]string, error) {
 		}
 		nets = append(nets, n)
 	}
-	return Args(nets, caps, host)
+	return nets, nil
+}
+
+// portsOf is what is set on the port of each, which the switch understands.
+func portsOf(nets []Net) (text string) {
+	for _, n := range nets {
+		text += n.Port() + "\n"
+	}
+	return text
 }
 
 func compare(t *testing.T, path, got string) {
@@ -199,7 +223,7 @@ func TestSet(t *testing.T) {
 // FuzzNet reads anything; what it accepts reads back the same, and makes
 // arguments or a mistake with a cure.
 func FuzzNet(f *testing.F) {
-	for _, text := range []string{"user,hostfwd=tcp::1-:2,hostfwd=a", "switch=a,,b", "mcast=239.1.1.1:5,mtu=1", "dgram,local=unix:/a,remote=fd:3", "stream=[::1]:5,server=on", "=", ",", "vde=x,mode=9"} {
+	for _, text := range []string{"user,hostfwd=tcp::1-:2,hostfwd=a", "switch=a,,b", "mcast=239.1.1.1:5,mtu=1", "dgram,local=unix:/a,remote=fd:3", "stream=[::1]:5,server=on", "=", ",", "vde=x,mode=9", "switch,vlan=1,,isolated=on", "network=a,impair=delay:1ms,tagged=3+4"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -209,6 +233,9 @@ func FuzzNet(f *testing.F) {
 		}
 		if back, err := ParseNet(n.String()); err != nil || !reflect.DeepEqual(back, n) {
 			t.Fatalf("%q is %v, read back %v, %v", text, n, back, err)
+		}
+		if _, err := vswitch.ParsePortConfig(n.Port()); err != nil {
+			t.Fatalf("%q: the switch does not understand %q: %v", text, n.Port(), err)
 		}
 		argv, err := Args([]Net{n}, qemu72, testHost)
 		var bad *UsageError
