@@ -36,6 +36,8 @@ func explain(err error) *api.Error {
 		e.Code, e.Hint = api.ErrNoPort, "vnetctl ports"
 	case errors.Is(err, vswitch.ErrPortExists):
 		e.Code, e.Hint = api.ErrPortExists, "choose another number or name, or remove the other one first: vnetctl port remove PORT"
+	case errors.Is(err, vswitch.ErrLoop):
+		e.Code, e.Hint = api.ErrPortExists, "vnetctl stp set mode=rstp, or vnetctl port remove PORT"
 	case errors.Is(err, vswitch.ErrFull):
 		e.Code, e.Hint = api.ErrFull, "vnetctl port remove PORT"
 	case errors.Is(err, vswitch.ErrInvalid):

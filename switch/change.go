@@ -21,6 +21,7 @@ type change struct {
 	later []func()  // and what may take time, without mu
 
 	statics []fdb.Key // that then adds
+	cables  bool      // there are more doors than before, or no spanning tree any more
 }
 
 // change has f make a change, and puts it into force or takes it back.
@@ -31,7 +32,11 @@ func (s *Switch) change(f func(*change) error) error {
 		return ErrClosed
 	}
 	c := &change{s: s}
-	if err := f(c); err != nil {
+	err := f(c)
+	if err == nil {
+		err = c.oneCableEach()
+	}
+	if err != nil {
 		for _, undo := range slices.Backward(c.undo) {
 			undo()
 		}
@@ -125,7 +130,7 @@ func (e *OpError) Unwrap() error { return e.Err }
 
 // Apply carries out several changes as one, in order: all or none, and the data
 // path goes from the old state to the new one in one step. The error is an
-// *OpError.
+// *OpError, or ErrLoop.
 //
 // What is added is opened before anything is removed, except where both are
 // doors at the same address. If nothing changes but the settings of the door's
@@ -251,6 +256,7 @@ func (c *change) set(ch Change) error {
 	}
 	if ch.STP != nil {
 		c.setSTP(*ch.STP)
+		c.cables = true
 	}
 	if err := s.span.cfg.validate(c.topology().hub); err != nil {
 		return err

@@ -11,5 +11,6 @@ var (
 	ErrInvalid    = errors.New("invalid setting")
 	ErrRefused    = errors.New("client refused")
 	ErrClosed     = errors.New("switch is closed")
+	ErrLoop       = errors.New("ports make a loop")
 	ErrMissed     = errors.New("events were missed")
 )

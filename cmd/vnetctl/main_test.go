@@ -185,7 +185,8 @@ func TestChanges(t *testing.T) {
 		"port add stream:unix:DIR/peer,connect=on,name=far,vlan=10",
 		"port add stream:unix:DIR/peer,connect=on,name=far,vlan=10",
 		"port add stream:unix:DIR/peer,connect=on,id=9",
-		"port add stream:unix:DIR/peer,connect=on,id=9",
+		"port add stream:unix:DIR/peer2,connect=on,id=9",
+		"port add stream:unix:DIR/peer2,connect=on,id=9",
 		"port remove far 9 stream:unix:DIR/second",
 		"port remove far",
 		"ports -o name")

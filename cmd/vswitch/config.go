@@ -97,6 +97,7 @@ func (o *options) readPorts(f *pflag.FlagSet) error {
 		}
 	}
 	o.ports = c.Specs()
+	c.CheckCables(o.stp.mode != "off")
 	return c.Check()
 }
 

@@ -96,6 +96,13 @@ func TestCheck(t *testing.T) {
 	if code != 0 || stderr != "" || !strings.Contains(stdout, "no mistakes; ports and doors: 1,") {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
+	cable := "[[port]]\nspec = \"vde:/x\"\n"
+	writeFile(t, path, cable+cable)
+	_, stderr, code = fail(t, "-s", dir, "--config", path, "--check")
+	wantFailure(t, stderr, code, 2, "a.toml:3:", "vde:/x is given twice, first in line 1", "stp")
+	if _, stderr, code = fail(t, "-s", dir, "--config", path, "--check", "--stp", "rstp"); code != 0 {
+		t.Errorf("two cables with a spanning tree: exit code %d: %s", code, stderr)
+	}
 	writeFile(t, path, "agein = \"3s\"\nhub = 3\n[[port]]\nspec = \"steam:unix:/a\"\n")
 	for _, args := range [][]string{{"--check"}, nil} {
 		stdout, stderr, code = fail(t, append([]string{"-s", dir, "--config", path}, args...)...)

@@ -201,6 +201,19 @@ func (c *Config) Check() error {
 	return c.err()
 }
 
+// CheckCables finds what is opened twice. Check reports it. Two cables to one
+// place are a ring, which a spanning tree is for.
+func (c *Config) CheckCables(tree bool) {
+	cables := map[string]pos{}
+	for _, p := range c.Ports {
+		cable := linkKey(p.Link)
+		if before, twice := cables[cable]; twice && p.Link.Addr != "" && !tree {
+			c.add(p.pos, "%s is given twice%s; leave one out, or if these are two cables to a switch, set stp there and here", cable, before.also())
+		}
+		cables[cable] = p.pos
+	}
+}
+
 // also says where the first one stands.
 func (p pos) also() string {
 	if p.line == 0 {

@@ -25,6 +25,7 @@ var errnos = []struct {
 }{
 	{vswitch.ErrNoPort, syscall.ENXIO},
 	{vswitch.ErrPortExists, syscall.EEXIST},
+	{vswitch.ErrLoop, syscall.ELOOP},
 	{vswitch.ErrFull, syscall.ENOSPC},
 	{vswitch.ErrInvalid, syscall.EINVAL},
 	{vswitch.ErrClosed, syscall.EIO},

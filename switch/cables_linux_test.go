@@ -1,0 +1,96 @@
+package vswitch
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"vnetkit/switch/link"
+	sockets "vnetkit/switch/plug"
+)
+
+// cableLab is a switch whose ports are cables on sockets, which lead nowhere.
+func cableLab(t *testing.T, opt Options) *Switch {
+	t.Helper()
+	opt.Kinds = []link.Kind{sockets.VDE(), sockets.Stream(), sockets.Mcast(), sockets.Dgram()}
+	return newLab(t, opt).sw
+}
+
+// cableDir is an empty directory with a short name.
+func cableDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "cable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// The same cable twice is a loop, however it is written.
+func TestSameCableTwiceIsRefused(t *testing.T) {
+	dir := cableDir(t)
+	t.Chdir(dir)
+	for _, c := range []struct {
+		name, first, second string
+		refused             bool
+	}{
+		{"a switch", "vde:" + dir, "vde:" + dir, true},
+		{"another name and VLAN", "vde:" + dir + ",name=a", "vde:" + dir + ",name=b,vlan=10", true},
+		{"keys in another order", "vde:" + dir + ",port=3,descr=x", "vde:" + dir + ",descr=x,port=3", true},
+		{"a relative path", "vde:" + dir + "/a", "vde:a", true},
+		{"a group", "mcast:239.192.0.1:5000,if=lo", "mcast:239.192.0.1:5000,if=lo", true},
+		{"a stream", "stream:unix:" + dir + "/a,connect=on", "stream:unix:" + dir + "/a,connect=on", true},
+		{"two switches", "vde:" + dir + "/a", "vde:" + dir + "/b", false},
+		{"two ports of a switch", "vde:" + dir + ",port=3", "vde:" + dir + ",port=4", false},
+		{"two groups", "mcast:239.192.0.1:5000,if=lo", "mcast:239.192.0.2:5000,if=lo", false},
+		{"seats", "vde:,id=5", "vde:,id=6", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sw := cableLab(t, Options{})
+			if _, err := sw.Add(t.Context(), c.first); err != nil {
+				t.Fatal(err)
+			}
+			_, err := sw.Add(t.Context(), c.second)
+			if errors.Is(err, ErrLoop) != c.refused || !c.refused && err != nil {
+				t.Fatalf("second: %v", err)
+			}
+			if c.refused && len(sw.Ports()) != 1 {
+				t.Errorf("ports %+v are left", sw.Ports())
+			}
+		})
+	}
+}
+
+// Two cables are what a spanning tree is for: with one they may be there, and it
+// may not go while they are. One of them can take the other's place.
+func TestTwoCablesWithSpanningTree(t *testing.T) {
+	dir := cableDir(t)
+	sw := cableLab(t, Options{STP: STPConfig{Mode: STPRapid}})
+	for _, name := range []string{"a", "b"} {
+		if _, err := sw.Add(t.Context(), "vde:"+dir+",name="+name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	off := Change{STP: &STPChange{Mode: ptr(STPOff)}}
+	if err := sw.Set(off); !errors.Is(err, ErrLoop) || !strings.Contains(err.Error(), "port a ") || !strings.Contains(err.Error(), "port b ") {
+		t.Errorf("spanning tree off: %v", err)
+	}
+	if mode := sw.SpanningTree().Config.Mode; mode != STPRapid {
+		t.Errorf("the mode is %q now", mode)
+	}
+	again := "vde:" + dir + ",name=c"
+	ops := []Op{{Remove: ptr("a")}, {Remove: ptr("b")}, {Add: &again}, {Set: &off}}
+	if _, err := sw.Apply(t.Context(), ops); err != nil {
+		t.Errorf("one for two, and no spanning tree: %v", err)
+	}
+	two := "vde:" + dir + ",name=d"
+	on := Change{STP: &STPChange{Mode: ptr(STPRapid)}}
+	if _, err := sw.Apply(t.Context(), []Op{{Add: &two}}); !errors.Is(err, ErrLoop) {
+		t.Errorf("a second one: %v", err)
+	}
+	if _, err := sw.Apply(t.Context(), []Op{{Add: &two}, {Set: &on}}); err != nil {
+		t.Errorf("a second one, and a spanning tree: %v", err)
+	}
+}
