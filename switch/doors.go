@@ -67,7 +67,7 @@ func (s *Switch) openSpec(ctx context.Context, text string) (*door, error) {
 	}
 	d.src, err = kind.Open(ctx, rest, link.Options{Retrying: d.retrying, Lost: d.lost, Changed: d.changed, Refused: d.refused, MTU: d.cfg.MTU})
 	if err != nil {
-		return nil, openError(text, err)
+		return nil, openError(text, d.inUse(err))
 	}
 	return d, nil
 }
@@ -267,7 +267,7 @@ func (s *Switch) drop(p *Port, why string) {
 
 // retrying notes why a port has no link yet.
 func (d *door) retrying(err error) {
-	s := d.sw
+	s, err := d.sw, d.inUse(err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p := d.port; p != nil && err != nil && p.reason != err.Error() && !p.removed {

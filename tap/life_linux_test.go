@@ -1,6 +1,7 @@
 package tap
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -82,6 +83,18 @@ func TestLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, "the device is gone", func() bool { return find(t, ns, "t0") == nil })
+}
+
+// A device that the switch itself has is not in use by another process.
+func TestDeviceOfAnotherPort(t *testing.T) {
+	sw := newSwitch(t)
+	ns := linktest.NewNamespace(t)
+	addPort(t, sw, "tap:t0,name=first,netns="+ns.Path())
+	awaitUp(t, sw, 1)
+	_, err := sw.Add(t.Context(), "tap:t0,netns="+ns.Path())
+	if !errors.Is(err, unix.EBUSY) || !strings.Contains(err.Error(), "port first (tap:t0") || strings.Contains(err.Error(), "process") {
+		t.Errorf("the same device again: %v", err)
+	}
 }
 
 // A larger MTU of the device's lets larger frames through at once.
