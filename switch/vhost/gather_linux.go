@@ -24,6 +24,9 @@ type taken struct {
 func (r *ring) gather(m *memory, n int) (err error) {
 	first := len(r.segs)
 	for limit := first + 2*ahead; n > 0 && len(r.segs) < limit; n-- {
+		if n -= r.gatherPlain(m, n); n == 0 {
+			break
+		}
 		var more bool
 		if more, err = r.pending(); !more {
 			break
@@ -37,6 +40,35 @@ func (r *ring) gather(m *memory, n int) (err error) {
 	}
 	r.touch(r.segs[first:])
 	return err
+}
+
+// gatherPlain takes up to n chains of one descriptor each, as most are, from a
+// split ring, and returns how many. It stops before what is anything else, and
+// where pending has to look again.
+func (r *ring) gatherPlain(m *memory, n int) int {
+	if r.packed || r.near >= len(m.regions) {
+		return 0
+	}
+	flags, known := uint16(0), &m.regions[r.near]
+	if r.receive() {
+		flags = descWrite
+	}
+	n = min(n, int(r.seen-r.at.i))
+	for k := range n {
+		head := *(*uint16)(unsafe.Add(r.avail, 4+2*uintptr(uint32(r.at.i)&(r.num-1))))
+		if uint32(head) >= r.num {
+			return k
+		}
+		d := loadSplit(r.desc, uint32(head))
+		off := d.addr - known.guest
+		if d.flags != flags || d.len == 0 || off >= known.size || uint64(d.len) > known.size-off {
+			return k
+		}
+		r.segs = append(r.segs, segment{unsafe.Add(known.base, off), d.len, d.addr})
+		r.took = append(r.took, taken{id: head, end: len(r.segs), at: r.at})
+		r.at.i++
+	}
+	return n
 }
 
 // touch has the beginning of each buffer fetched. Where it is to be written it is

@@ -33,22 +33,25 @@ type parcel struct {
 	merger offload.Merger
 }
 
-// pack makes p the first frame of refs, and those behind it that can be merged to
-// it, and returns how many that are.
-func (p *parcel) pack(l *Link, b *frame.Batch, refs []frame.Ref) int {
-	p.long = l.headLen == longHead
-	// What is lent was sent by a guest, which makes super-frames itself if it can.
-	if len(refs) > 1 && b.Lender == nil && l.Takes()&canMerge == canMerge && p.merger.Start(b, refs[0]) {
-		n := 1
-		for n < len(refs) && p.merger.Add(b, refs[n]) {
-			n++
-		}
-		if n > 1 {
-			p.packMerged(l.headLen)
-			return n
-		}
+// merge makes p the first of refs and those behind it that can be merged to it,
+// and returns how many that are. Where it is one, p is nothing.
+func (p *parcel) merge(b *frame.Batch, refs []frame.Ref, headLen uint32) int {
+	if len(refs) == 1 || !p.merger.Start(b, refs[0]) {
+		return 1
 	}
-	ref := refs[0]
+	n := 1
+	for n < len(refs) && p.merger.Add(b, refs[n]) {
+		n++
+	}
+	if n > 1 {
+		p.packMerged(headLen)
+	}
+	return n
+}
+
+// pack makes p a frame.
+func (p *parcel) pack(l *Link, b *frame.Batch, ref frame.Ref) {
+	p.long = l.headLen == longHead
 	f, e := b.Own(ref), ref.Edit
 	clear(p.stage[:longHead])
 	if o := b.Offload(ref); o != nil && l.features&featTakesCsum != 0 {
@@ -63,13 +66,13 @@ func (p *parcel) pack(l *Link, b *frame.Batch, refs []frame.Ref) int {
 		}
 		p.more = p.pieces
 	}
-	p.size = l.headLen + uint32(max(e.Len(int(ref.Len)), frame.MinLen))
-	return 1
+	p.size = l.sizeOf(ref)
 }
 
 // packMerged makes p the super-frame that the merger has made.
 func (p *parcel) packMerged(headLen uint32) {
 	head, o := p.merger.Finish()
+	p.long = headLen == longHead
 	clear(p.stage[:longHead])
 	offload.Put(p.stage[:], o, 0)
 	p.head = append(p.stage[:headLen], head...)
@@ -85,16 +88,6 @@ func (p *parcel) packMerged(headLen uint32) {
 func (p *parcel) copyTo(segs []segment, buffers int) {
 	if p.long {
 		binary.LittleEndian.PutUint16(p.stage[shortHead:], uint16(buffers))
-	}
-	if s := segs[0]; s.n >= p.size { // most
-		to := unsafe.Slice((*byte)(s.p), p.size)
-		k := copy(to, p.head)
-		k += copy(to[k:], p.body)
-		for _, m := range p.more {
-			k += copy(to[k:], m)
-		}
-		clear(to[k:])
-		return
 	}
 	o := outlet{segs: segs, left: p.size}
 	o.write(p.head)

@@ -1,8 +1,10 @@
 package vhost
 
 import (
+	"encoding/binary"
 	"errors"
 	"runtime/debug"
+	"unsafe"
 
 	"vnetkit/switch/frame"
 	"vnetkit/switch/link"
@@ -75,6 +77,8 @@ func refuse(b *frame.Batch, r frame.Ref) {
 // fill puts frames into the guest's receive rings until one is full.
 func (l *Link) fill(b *frame.Batch) error {
 	r := l.receives[0]
+	// What is lent was sent by a guest, which makes super-frames itself if it can.
+	merge := b.Lender == nil && l.Takes()&canMerge == canMerge
 	for l.wrote < len(b.Refs) {
 		i := l.wrote
 		ref := b.Refs[i]
@@ -87,13 +91,26 @@ func (l *Link) fill(b *frame.Batch) error {
 			// What is lent of a frame is not here, but its headers are.
 			r = l.receives[offload.Flow(b.Frame(ref))%uint32(len(l.receives))]
 		}
-		left := (len(b.Refs) - i + len(l.receives) - 1) / len(l.receives)
-		n := l.parcel.pack(l, b, b.Refs[i:])
-		fate, err := l.place(r, left)
+		n := 1
+		if merge {
+			n = l.parcel.merge(b, b.Refs[i:], l.headLen)
+		}
+		if n == 1 {
+			done, err := l.placeOne(r, b, ref)
+			if err != nil {
+				return err
+			}
+			if done {
+				l.wrote++
+				continue
+			}
+			l.parcel.pack(l, b, ref)
+		}
+		fate, err := l.place(r, l.left(b))
 		for told := false; err == nil && fate == noRoom && !told; {
 			ends := r.ends
 			if err = l.awaitRoom(r); err == nil {
-				fate, err = l.place(r, left)
+				fate, err = l.place(r, l.left(b))
 			}
 			// If there is more by now, and not enough, the guest has passed the
 			// place from which on it was to say so.
@@ -116,6 +133,11 @@ func (l *Link) fill(b *frame.Batch) error {
 	return nil
 }
 
+// left is about how many frames are left to be put into each ring.
+func (l *Link) left(b *frame.Batch) int {
+	return (len(b.Refs) - l.wrote + len(l.receives) - 1) / len(l.receives)
+}
+
 // awaitRoom has room rung when the guest makes more buffers available in r, or
 // fails if the guest is gone.
 func (l *Link) awaitRoom(r *ring) error {
@@ -135,6 +157,62 @@ const (
 	noRoom        // now
 	tooLarge      // for any buffer, or all of them together, that the guest has
 )
+
+// placeOne puts a frame into the next chain of r if that is one buffer with room
+// for it, as it mostly is. It does what place does with a parcel, but everything is
+// written where it belongs at once: what was written in pieces and is read as a
+// whole has to wait until all that was written before is out of the processor, and
+// for a small frame that takes as long as the rest.
+func (l *Link) placeOne(r *ring, b *frame.Batch, ref frame.Ref) (done bool, err error) {
+	if r.spent == len(r.took) {
+		r.restart()
+		if err := r.gather(l.mem, min(ahead, l.left(b))); err != nil {
+			return false, err
+		}
+		if len(r.took) == 0 {
+			return false, nil
+		}
+	}
+	segs, size := r.chain(0), l.sizeOf(ref)
+	if len(segs) != 1 || segs[0].n < size || r.log != nil {
+		return false, nil
+	}
+	to := unsafe.Slice((*byte)(segs[0].p), size)
+	if o := b.Offload(ref); o != nil && l.features&featTakesCsum != 0 {
+		offload.Put(to, *o, ref.Edit.Len(0))
+	} else {
+		binary.NativeEndian.PutUint64(to, 0)
+		binary.NativeEndian.PutUint16(to[8:], 0)
+	}
+	if l.headLen == longHead {
+		binary.LittleEndian.PutUint16(to[shortHead:], 1) // buffer
+	}
+	k := int(l.headLen)
+	if ref.Edit == 0 && ref.Rest == 0 {
+		k += copy(to[k:], b.Frame(ref))
+	} else {
+		f := b.Own(ref)
+		head, skip := ref.Edit.Head(to[:k], f)
+		k = len(head)
+		k += copy(to[k:], f[skip:])
+		for _, rest := range b.RestOf(ref) {
+			k += copy(to[k:], rest.Bytes)
+		}
+	}
+	if k < len(to) {
+		clear(to[k:])
+	}
+	t := &r.took[r.spent]
+	r.use(t.id, t.descs, size)
+	r.spent++
+	r.quiet()
+	return true, nil
+}
+
+// sizeOf is how long a frame is in the guest's buffers.
+func (l *Link) sizeOf(r frame.Ref) uint32 {
+	return l.headLen + uint32(max(r.Edit.Len(int(r.Len)), frame.MinLen))
+}
 
 // place puts the parcel into r, in which about so many frames are left to be put.
 func (l *Link) place(r *ring, left int) (fate, error) {
