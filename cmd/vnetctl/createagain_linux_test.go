@@ -56,6 +56,22 @@ func TestCreateAgainElsewhere(t *testing.T) {
 	}
 }
 
+// Whether two TAPs would be a loop is told by the bridges that they are in, not by
+// those that they were made in.
+func TestCreateSwitchWithMovedTAPs(t *testing.T) {
+	if !ownHost(t) || !hasTAPs(t) {
+		return
+	}
+	for _, line := range []string{"bridge br7", "bridge br8", "tap t7 -b br7 -u nobody", "tap t8 -b br8 -u nobody"} {
+		does(t, "create "+line, 0, "made")
+	}
+	hostSh(t, "ip link set t8 master br7")
+	does(t, "create switch /run/sw -u nobody --plug t7 --plug t8", 1, "t7 and t8 are both on br7")
+	does(t, "create tap t9 -b br7 -u nobody", 0, "made")
+	hostSh(t, "ip link set t9 master br8")
+	does(t, "create switch /run/sw -u nobody --plug t7 --plug t9", 0, "made switch /run/sw")
+}
+
 // A bridge that others use stays, and is no obstacle to -f.
 func TestCancelForcedSharedBridge(t *testing.T) {
 	if !ownHost(t) || !hasTAPs(t) {

@@ -361,7 +361,12 @@ func (h *Host) noLoop(p *Plan, s *State, taps []string) error {
 }
 
 // networkOf is what a TAP, there or planned, is on: a bridge, an interface, or "".
+// Of one that is there only the kernel knows: somebody may have moved it.
 func (h *Host) networkOf(p *Plan, s *State, tap string) (string, error) {
+	l, err := h.Link(tap)
+	if err == nil && l.Kind != "macvtap" || err != nil && !errors.Is(err, ErrNotFound) {
+		return l.Master, err
+	}
 	steps := p.Steps
 	if o, ok := s.Find("tap", tap); ok {
 		steps = append(steps[:len(steps):len(steps)], o.Steps...)
@@ -378,8 +383,7 @@ func (h *Host) networkOf(p *Plan, s *State, tap string) (string, error) {
 			}
 		}
 	}
-	l, err := h.Link(tap)
-	return l.Master, err
+	return "", nil
 }
 
 // runOf is the step of a switch's that runs it.
