@@ -72,6 +72,25 @@ func TestCreateSwitchWithMovedTAPs(t *testing.T) {
 	does(t, "create switch /run/sw -u nobody --plug t7 --plug t9", 0, "made switch /run/sw")
 }
 
+// A switch that is there and answers nobody is not what was asked for.
+func TestCreateWhereTheSwitchHangs(t *testing.T) {
+	if !ownHost(t) {
+		return
+	}
+	does(t, "create switch /run/sw -u nobody", 0, "made switch /run/sw")
+	pid := strings.TrimSpace(hostSh(t, "cat /run/sw/pid"))
+	hostSh(t, "kill -STOP "+pid)
+	for _, who := range []string{"vnetctl's own", "somebody's"} {
+		does(t, "create switch /run/sw -u nobody --timeout 300ms", 4, "does not answer: process "+pid+", up since 20", "is stopped", "kill -CONT "+pid)
+		if t.Failed() {
+			t.Fatal(who)
+		}
+		hostSh(t, "rm -rf /run/vnetctl") // as if it had been started by hand
+	}
+	hostSh(t, "kill -CONT "+pid)
+	does(t, "create switch /run/sw -u nobody", 0, "unchanged")
+}
+
 // A bridge that others use stays, and is no obstacle to -f.
 func TestCancelForcedSharedBridge(t *testing.T) {
 	if !ownHost(t) || !hasTAPs(t) {
