@@ -75,6 +75,8 @@ func (c STPConfig) validate(hub bool) error {
 		return fmt.Errorf("%w: a hub has no spanning tree: it sends everything to all", ErrInvalid)
 	case c.MAC.IsGroup() || c.MAC == (frame.MAC{}):
 		return fmt.Errorf("%w: switch address %v: want a station's address", ErrInvalid, c.MAC)
+	case c.Hello < 1 || c.MaxAge < 1 || c.Forward < 1: // 0 would be taken for the default below
+		return fmt.Errorf("%w: spanning tree: a time of less than a second", ErrInvalid)
 	}
 	if err := c.Config.Validate(); err != nil {
 		return fmt.Errorf("%w: spanning tree: %w", ErrInvalid, err)

@@ -14,6 +14,9 @@ func TestSTPConfigErrors(t *testing.T) {
 	}{
 		{"mode", Change{STP: &STPChange{Mode: ptr(STPMode("pvst"))}}},
 		{"hello", Change{STP: &STPChange{Hello: ptr(11)}}},
+		{"hello 0", Change{STP: &STPChange{Hello: ptr(0)}}},
+		{"maximum age 0", Change{STP: &STPChange{MaxAge: ptr(0)}}},
+		{"forward delay 0", Change{STP: &STPChange{Forward: ptr(0)}}},
 		{"hub", Change{Hub: ptr(true), STP: &STPChange{Mode: ptr(STPRapid)}}},
 		{"MAC", Change{STP: &STPChange{MAC: &frame.Broadcast}}},
 	} {

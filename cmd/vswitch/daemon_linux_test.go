@@ -186,7 +186,7 @@ func TestDefaultsOfVDE(t *testing.T) {
 	if o, err = parseArgs([]string{"-n", "8", "--hashsize", "100000", "--priority", "0x1000", "--verbose"}, true); err != nil || o.vde.numPorts != 8 || o.fdbSize != 100000 || o.vde.priority != 0x1000 || o.quiet {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if o, err = parseArgs(nil, false); err != nil || o.vde.numPorts != 0 || o.vde.dirMode != 0o700 || o.quiet {
+	if o, err = parseArgs(nil, false); err != nil || o.vde.numPorts != 32767 || o.vde.dirMode != 0o700 || o.quiet {
 		t.Errorf("vswitch: %+v, %v", o, err)
 	}
 	here := tempDir(t)

@@ -12,6 +12,7 @@ import (
 
 	"vnetkit/mgmt/api"
 	"vnetkit/mgmt/config"
+	vswitch "vnetkit/switch"
 	"vnetkit/switch/link"
 )
 
@@ -148,6 +149,12 @@ func (o *options) resolve(raw rawOptions) (err error) {
 	}
 	if err := o.stp.check(); err != nil {
 		return err
+	}
+	if o.fdbSize < 1 || o.fdbSize > vswitch.MaxFDBSize {
+		return fmt.Errorf("--fdb-size %d: want 1 to %d", o.fdbSize, vswitch.MaxFDBSize)
+	}
+	if o.ageing < vswitch.MinAgeing || o.ageing > vswitch.MaxAgeing || o.ageing%time.Second != 0 {
+		return fmt.Errorf("--ageing %v: want whole seconds from 1s to 1000000s", o.ageing)
 	}
 	if o.spin < 0 || o.spin > maxSpin {
 		return fmt.Errorf("--spin %v: want 0 to %v", o.spin, maxSpin)

@@ -26,11 +26,11 @@ type vdeOptions struct {
 	mgmt     string      // the console's socket, absolute
 	mgmtMode fs.FileMode // of it
 	dirMode  fs.FileMode // of the switch's directory
-	numPorts int         // highest port number; 0: no bound of ours
+	numPorts int         // highest port number
 	fstp     bool
 	mac      frame.MAC
 	priority int
-	hashSize int
+	hashSize int // at least so many addresses; 0: not given
 }
 
 // rawVDE are those as they were typed.
@@ -51,7 +51,7 @@ func (o *options) vdeFlags(f *pflag.FlagSet, raw *rawVDE) {
 	f.StringVar(&raw.mgmtMode, "mgmtmode", "", "octal `MODE` of the console's socket (default 0600, and 0660 with --mgmtgroup)")
 	f.StringVarP(&o.vde.rcfile, "rcfile", "f", "", "carry out the console commands in `FILE` at the start")
 	f.StringVar(&raw.dirMode, "dirmode", "", "octal `MODE` of the directory (default: follows --mode)")
-	f.IntVarP(&o.vde.numPorts, "numports", "n", 0, "highest port `NUMBER` (default 32767)")
+	f.IntVarP(&o.vde.numPorts, "numports", "n", vswitch.MaxPorts, "highest port `NUMBER`")
 	f.BoolVarP(&o.vde.fstp, "fstp", "F", false, "--stp fstp")
 	f.StringVar(&raw.mac, "macaddr", "", "`ADDRESS` of the switch in a spanning tree")
 	f.IntVar(&o.vde.priority, "priority", vdePriority, "--stp-priority `PRIORITY`")
@@ -84,6 +84,9 @@ func (o *options) defaultsVDE(f *pflag.FlagSet, raw *rawOptions) error {
 			return err
 		}
 		raw.mode = fmt.Sprintf("%04o", m&0o666)
+	}
+	if f.Changed("hashsize") && o.vde.hashSize == 0 { // which is what it is when nobody asks
+		return fmt.Errorf("--hashsize 0: want 1 to %d", vswitch.MaxFDBSize)
 	}
 	if !o.vde.is {
 		return nil
@@ -157,7 +160,7 @@ func (v *vdeOptions) resolveTree(raw rawVDE, fdbSize *int) (err error) {
 		_, _ = rand.Read(v.mac[2:])
 	}
 	switch {
-	case v.numPorts < 0 || v.numPorts > vswitch.MaxPorts:
+	case v.numPorts < 1 || v.numPorts > vswitch.MaxPorts:
 		return fmt.Errorf("--numports %d: want 1 to %d", v.numPorts, vswitch.MaxPorts)
 	case v.priority < 0 || v.priority > 0xffff:
 		return fmt.Errorf("--priority %d: want 0 to 65535", v.priority)
