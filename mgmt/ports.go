@@ -120,6 +120,13 @@ func portChange(req api.PortChange) (vswitch.PortChange, error) {
 		}
 		ch.Mirror = &from
 	}
+	if req.AllowMAC != nil {
+		sources, err := vswitch.ParseSources(*req.AllowMAC)
+		if err != nil {
+			return ch, &api.Error{Code: api.ErrInvalid, Message: err.Error(), Hint: "write any, or addresses as in 52:54:00:12:34:56+52:54:00:12:34:57"}
+		}
+		ch.Sources = &sources
+	}
 	if req.Impair != nil {
 		cable, err := vswitch.ParseImpair(*req.Impair)
 		if err != nil {
@@ -172,6 +179,7 @@ func (s *Server) port(p *vswitch.PortInfo) api.Port {
 		MTU:         c.MTU,
 		Impair:      c.Impair.String(),
 		MACLimit:    c.MACLimit,
+		AllowMAC:    c.Sources.String(),
 		Mirror:      mirror(c.Mirror),
 		Edge:        c.STP.Edge.String(),
 		STPCost:     c.STP.Cost,

@@ -62,6 +62,7 @@ type PortConfig struct {
 	MTU         int          // largest payload in bytes that may leave here; 0: 65,535
 	Impair      impair.Cable // how bad the cable to the port is, on purpose
 	MACLimit    int          // most addresses learned here; 0: as many as the table holds
+	Sources     Sources      // source addresses of frames that may come in
 	Mirror      []MirrorFrom // if any, the port only shows copies of what these ports carry
 	STP         PortSTP      // its part in the spanning tree
 	Storm       Storm        // most frames in a second that go to all
@@ -136,6 +137,7 @@ type PortChange struct {
 	MTU         *int
 	Impair      *impair.Cable
 	MACLimit    *int
+	Sources     *Sources
 	Mirror      *[]MirrorFrom
 	Edge        *stp.Edge
 	Cost        *int
@@ -169,6 +171,7 @@ func (c PortConfig) apply(ch PortChange) PortConfig {
 	set(&c.MTU, ch.MTU)
 	set(&c.Impair, ch.Impair)
 	set(&c.MACLimit, ch.MACLimit)
+	set(&c.Sources, ch.Sources)
 	set(&c.Mirror, ch.Mirror)
 	set(&c.STP.Edge, ch.Edge)
 	set(&c.STP.Cost, ch.Cost)

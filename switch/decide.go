@@ -56,6 +56,9 @@ func (v *verdict) decide(t *topology, table *fdb.Table, in *view, f frame.Frame,
 	case src.IsGroup() || src == (frame.MAC{}):
 		v.reason = DropBadSource
 		return
+	case in.sources != nil && !in.sources.allow(src):
+		v.reason = DropSpoofed
+		return
 	case reserved && in.hearsBPDU(f):
 		v.outcome = trap
 		return

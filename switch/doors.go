@@ -344,6 +344,7 @@ var commonKeys = map[string]func(*PortConfig, string) error{
 		c.MACLimit, err = number(v, 0, MaxFDBSize)
 		return
 	},
+	"allowmac":    func(c *PortConfig, v string) (err error) { c.Sources, err = ParseSources(v); return },
 	"impair":      func(c *PortConfig, v string) (err error) { c.Impair, err = impair.Parse(v); return },
 	"mirror":      func(c *PortConfig, v string) (err error) { c.Mirror, err = ParseMirror(v); return },
 	"edge":        func(c *PortConfig, v string) (err error) { c.STP.Edge, err = stp.ParseEdge(v); return },

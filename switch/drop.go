@@ -22,6 +22,7 @@ const (
 	DropPortDown
 	DropMirrorPort
 	DropBadSource
+	DropSpoofed
 	DropReserved
 	DropVLAN
 	DropBPDUGuard
@@ -52,6 +53,7 @@ var dropReasons = [numDropReasons]struct{ name, sentence string }{
 	DropPortDown:     {"port-down", "the port it came in on is set down"},
 	DropMirrorPort:   {"mirror-port", "the port it came in on only shows mirrored frames"},
 	DropBadSource:    {"bad-source", "its source address is a group address or zero"},
+	DropSpoofed:      {"spoofed", "its source address is none of those that may come in by its port (allowmac)"},
 	DropReserved:     {"reserved", "its destination is a reserved link-local address (01:80:c2:00:00:0x), which only transparent ports pass"},
 	DropVLAN:         {"vlan", "the port it came in on is not a member of its VLAN"},
 	DropBPDUGuard:    {"bpdu-guard", "the BPDU guard shut the port it came in on, as there is a bridge behind it"},

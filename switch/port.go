@@ -182,6 +182,7 @@ func (p *Port) view() *view {
 		gate:        p.sw.span.gate(p),
 		hears:       p.sw.span.cfg.Mode != STPOff && len(p.cfg.Mirror) == 0,
 		storm:       p.cfg.Storm != Storm{},
+		sources:     p.cfg.Sources.guard(),
 		mtu:         p.mtu(),
 		takes:       frame.OffloadSet(p.tx.takes.Load()),
 		monitor:     len(p.cfg.Mirror) > 0,

@@ -195,7 +195,7 @@ func (c *change) setPort(ref string, ch PortChange) (*Port, error) {
 		c.then = append(c.then, func() { p.since = time.Now() })
 	}
 	if old.Down != cfg.Down || old.PVID != cfg.PVID || *old.Tagged != *cfg.Tagged ||
-		old.Transparent != cfg.Transparent || (len(old.Mirror) > 0) != (len(cfg.Mirror) > 0) {
+		old.Transparent != cfg.Transparent || old.Sources != cfg.Sources || (len(old.Mirror) > 0) != (len(cfg.Mirror) > 0) {
 		// Learned by rules that hold no longer.
 		c.then = append(c.then, func() { c.s.fdb.FlushPort(p.id, false) })
 	}
@@ -230,7 +230,7 @@ func describe(c PortConfig) string {
 	for i, m := range c.Mirror {
 		text += map[bool]string{true: ",mirror=", false: "+"}[i == 0] + m.String()
 	}
-	return text + c.STP.describe() + c.Storm.describe()
+	return text + c.Sources.describe() + c.STP.describe() + c.Storm.describe()
 }
 
 // plugIn gives p a link, which belongs to the switch from then on, whatever

@@ -20,12 +20,13 @@ type view struct {
 	tagged      *frame.VIDSet
 	transparent bool
 	isolated    bool
-	down        bool  // set down by the admin
-	shut        bool  // down because the BPDU guard says so
-	up          bool  // has a link and is not down: may receive
-	gate        *gate // what the spanning tree lets it do; nil: all
-	hears       bool  // BPDUs that come in are for this switch
-	storm       bool  // has a storm guard
+	down        bool     // set down by the admin
+	shut        bool     // down because the BPDU guard says so
+	up          bool     // has a link and is not down: may receive
+	gate        *gate    // what the spanning tree lets it do; nil: all
+	hears       bool     // BPDUs that come in are for this switch
+	storm       bool     // has a storm guard
+	sources     *Sources // that may come in; nil: any
 	mtu         int
 	takes       frame.OffloadSet // for the trace; the data path asks the port
 	monitor     bool             // mirror destination: shows copies, takes no part

@@ -86,8 +86,8 @@ func (t *tracer) run() {
 		t.say("port", "the spanning tree lets it learn: %s, carry frames: %s", yesNo(g.learn.Has(t.VID)), yesNo(g.forward.Has(t.VID)))
 	}
 	switch {
-	case t.v.reason == DropBadSource:
-		t.drop("source", DropBadSource)
+	case t.v.reason == DropBadSource || t.v.reason == DropSpoofed:
+		t.drop("source", t.v.reason)
 		return
 	case t.v.reason == DropReserved:
 		t.drop("destination", DropReserved)

@@ -17,6 +17,7 @@ func TestTraceForetells(t *testing.T) {
 	for _, keys := range []string{
 		"", "", "vlan=10", "vlan=10", "vlan=7,tagged=10", "isolated=on", "isolated=on", "mtu=100", "down=on",
 		"transparent=on", "transparent=on", "mirror=1:in+3:out",
+		"allowmac=52:54:00:00:00:0d", "allowmac=52:54:00:00:00:0d",
 	} {
 		l.plug(keys)
 	}

@@ -163,8 +163,8 @@ func TestChanges(t *testing.T) {
 	s := busySwitch(t)
 	transcript(t, s, "changes",
 		"port set port1 name=vm1 vlan=10 tagged=20+30-32 mtu=1500",
-		"port set 2 name=vm2 isolated=on maclimit=5 mirror=vm1:in",
-		"port set vm2 isolated=off maclimit=0 mirror=none transparent=yes",
+		"port set 2 name=vm2 isolated=on maclimit=5 allowmac=52:54:00:12:34:56 mirror=vm1:in",
+		"port set vm2 isolated=off maclimit=0 allowmac=any mirror=none transparent=yes",
 		"port set vm1 impair=delay:20ms+jitter:5ms+in-loss:1%+out-rate:10Mbit",
 		"ports -o wide",
 		"port set vm1 impair=none",

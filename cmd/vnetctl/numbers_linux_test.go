@@ -223,9 +223,12 @@ func (c *crowd) makeTraffic() {
 		c.send(1, 6, 200, station(2), station(1))
 	}
 	c.set(2, vswitch.PortChange{Impair: &impair.Cable{}})
-	c.send(1, 3, 64, station(1), station(1))                              // same-port
-	c.send(1, 4, 64, all, station(1), 0x81, 0, 0, 99)                     // vlan
-	c.send(1, 2, 64, all, frame.MAC{3})                                   // bad-source
+	c.send(1, 3, 64, station(1), station(1))          // same-port
+	c.send(1, 4, 64, all, station(1), 0x81, 0, 0, 99) // vlan
+	c.send(1, 2, 64, all, frame.MAC{3})               // bad-source
+	c.set(1, vswitch.PortChange{Sources: &vswitch.Sources{station(1)}})
+	c.send(1, 4, 64, all, station(2)) // spoofed
+	c.set(1, vswitch.PortChange{Sources: &vswitch.Sources{}})
 	c.send(1, 6, 64, frame.MAC{0x01, 0x80, 0xc2, 0, 0, 0x0e}, station(1)) // reserved
 	c.send(1, 3, 13, all, station(1))                                     // runt
 	c.send(3, 5, 64, all, station(3))                                     // no-receiver

@@ -50,7 +50,7 @@ SPEC is kind:address[,key=value]... A comma in a path is written twice.
 Keys of every kind: name=S id=N vlan=PVID tagged=all|none|10+20-30 mtu=N
 maclimit=N transparent=on isolated=on down=on mirror=PORT[:in|:out][+PORT...]
 edge=auto|on|off cost=N priority=N bpduguard=on rootguard=on storm=N|off
-impair=delay:20ms+in-loss:1%
+impair=delay:20ms+in-loss:1% allowmac=52:54:00:12:34:56
 
 Adding again what is there already changes nothing and is no error.`,
 		Example: `  vnetctl port add stream:unix:/run/vm1.sock,connect=on,name=vm1,vlan=10
@@ -177,6 +177,7 @@ func (a *app) portSet() *cobra.Command {
   down=on           carry nothing (as vnetctl port down)
   mtu=N             largest payload in bytes that may leave here, 68 to 65535
   maclimit=N        most addresses learned here; 0: no limit of its own
+  allowmac=MACS     let only frames with these source addresses in: any, or up to 8 joined by +
   mirror=PORTS      show what these carry: none, or vm1:in+vm2:both, or all
   edge=on           spanning tree: leads to stations only; off: not; auto: if no bridge is heard
   cost=N            spanning tree: of the way through it; 0: the default
@@ -257,6 +258,7 @@ var settings = map[string]func(*api.PortChange, string) error{
 	"down":        func(c *api.PortChange, v string) error { return onOff(&c.Down, v) },
 	"mtu":         func(c *api.PortChange, v string) error { return number(&c.MTU, v) },
 	"maclimit":    func(c *api.PortChange, v string) error { return number(&c.MACLimit, v) },
+	"allowmac":    func(c *api.PortChange, v string) error { c.AllowMAC = &v; return nil },
 	"allowuser":   func(c *api.PortChange, v string) error { c.AllowUser = &v; return nil },
 	"allowgroup":  func(c *api.PortChange, v string) error { c.AllowGroup = &v; return nil },
 	"mirror":      func(c *api.PortChange, v string) error { c.Mirror = &v; return nil },

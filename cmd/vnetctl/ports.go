@@ -127,6 +127,7 @@ func flags(p api.Port) string {
 	}
 	add(p.Isolated, "isolated")
 	add(p.MACLimit > 0, "maclimit="+strconv.Itoa(p.MACLimit))
+	add(p.AllowMAC != "any" && p.AllowMAC != "", "allowmac="+p.AllowMAC)
 	add(p.Mirror != "none" && p.Mirror != "", "mirror="+p.Mirror)
 	add(p.Edge == "on" || p.Edge == "off", "edge="+p.Edge)
 	add(p.STPCost > 0, "cost="+strconv.Itoa(p.STPCost))

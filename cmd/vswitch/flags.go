@@ -224,6 +224,7 @@ Keys of every kind
   mtu=N           largest payload that leaves here, 68 to 65535 bytes (65535)
   impair=WHAT     bad cable on purpose: delay:20ms+jitter:5ms+in-loss:1%+out-rate:10M (docs/cables.md)
   maclimit=N      most addresses learned here; 0: no limit of its own
+  allowmac=M+M    only frames with these source addresses come in, up to 8; any
   mirror=P:in+P   only shows copies of what ports P carry: in, out or both; all
   allowuser=U     only this user, and root, may claim the port (kind vde)
   allowgroup=G    and the members of this group

@@ -89,6 +89,7 @@ type Port struct {
 	MTU         int    `json:"mtu"`       // largest payload that may leave here, bytes
 	Impair      string `json:"impair"`    // "none", or "delay:20ms+in-loss:1%": how bad the port's cable is on purpose
 	MACLimit    int    `json:"mac_limit"` // most addresses learned here; 0: no limit of its own
+	AllowMAC    string `json:"allow_mac"` // source addresses of frames that may come in: "any", or "52:54:00:12:34:56+52:54:00:12:34:57"
 	Mirror      string `json:"mirror"`    // "none", or "vm1:in+vm2:both": shows what these ports carry
 
 	Edge        string    `json:"edge"`           // leads to stations only: "auto", "on" or "off"
@@ -191,6 +192,7 @@ type PortChange struct {
 	MTU         *int    `json:"mtu,omitempty"`
 	Impair      *string `json:"impair,omitempty"`
 	MACLimit    *int    `json:"mac_limit,omitempty"`
+	AllowMAC    *string `json:"allow_mac,omitempty"`
 	Mirror      *string `json:"mirror,omitempty"`
 	Edge        *string `json:"edge,omitempty"`
 	STPCost     *int    `json:"stp_cost,omitempty"`

@@ -197,7 +197,7 @@ func TestPortKeysAreTheSwitchs(t *testing.T) {
 
 // What fill says is what the switch does.
 func TestFillIsWhatTheSwitchDoes(t *testing.T) {
-	sets := []string{"", "vlan=7", "tagged=3+5", "vlan=7,tagged=all", "mtu=100,maclimit=3,isolated=on", "transparent=on,down=on", "mirror=a:in+b", "edge=on,bpduguard=on,storm=broadcast:5", "cost=7,priority=32,rootguard=on,storm=9", "tagged=none", "vlan=1"}
+	sets := []string{"", "vlan=7", "tagged=3+5", "vlan=7,tagged=all", "mtu=100,maclimit=3,isolated=on", "allowmac=52:54:00:00:00:01+52:54:00:00:00:02", "transparent=on,down=on", "mirror=a:in+b", "edge=on,bpduguard=on,storm=broadcast:5", "cost=7,priority=32,rootguard=on,storm=9", "tagged=none", "vlan=1"}
 	for _, def := range sets {
 		for i, own := range sets {
 			c := New("")

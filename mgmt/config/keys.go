@@ -178,6 +178,7 @@ var portKeyTypes = map[string]portKey{
 	"down":        {typ: truth, want: "true or false"},
 	"mtu":         {typ: number, want: fmt.Sprintf("a number from %d to %d", vswitch.MinMTU, frame.MaxMTU)},
 	"maclimit":    {typ: number, want: fmt.Sprintf("a number from 0 (none) to %d", vswitch.MaxFDBSize)},
+	"allowmac":    {typ: text, list: '+', want: `"any", or up to 8 addresses such as ["52:54:00:12:34:56"]`},
 	"edge":        {typ: text, want: `"auto", "on" or "off"`},
 	"cost":        {typ: number, want: fmt.Sprintf("a number from 0 (the default) to %d", stp.MaxCost)},
 	"priority":    {typ: number, want: "a number from 16 to 240 in steps of 16, or 0 (the default)"},

@@ -139,6 +139,8 @@ func portChange(old, wanted Settings) vswitch.PortChange {
 			ch.Impair = &cfg.Impair
 		case "maclimit":
 			ch.MACLimit = &cfg.MACLimit
+		case "allowmac":
+			ch.Sources = &cfg.Sources
 		case "mirror":
 			ch.Mirror = &cfg.Mirror
 		case "allowuser":

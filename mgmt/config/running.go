@@ -66,6 +66,7 @@ func givenSettings(cfg vswitch.PortConfig) Settings {
 			"mtu":         cfg.MTU != 0 && cfg.MTU != frame.MaxMTU,
 			"impair":      !cfg.Impair.Good(),
 			"maclimit":    cfg.MACLimit != 0,
+			"allowmac":    cfg.Sources != vswitch.Sources{},
 			"mirror":      len(cfg.Mirror) > 0,
 			"allowuser":   cfg.User != nil,
 			"allowgroup":  cfg.Group != nil,

@@ -16,7 +16,7 @@ type Settings map[string]string
 
 // settingNames are the keys of Settings in the order of a file. Number and name
 // are no settings: they say which port it is.
-var settingNames = append([]string{"vlan", "tagged", "transparent", "isolated", "down", "mtu", "impair", "maclimit", "mirror", "allowuser", "allowgroup"}, stpNames...)
+var settingNames = append([]string{"vlan", "tagged", "transparent", "isolated", "down", "mtu", "impair", "maclimit", "allowmac", "mirror", "allowuser", "allowgroup"}, stpNames...)
 
 // portKeys are the keys that a port of any kind has.
 var portKeys = append([]string{"id", "name"}, settingNames...)
@@ -84,6 +84,8 @@ func canonical(key string, cfg vswitch.PortConfig) string {
 		return cfg.Impair.String()
 	case "maclimit":
 		return strconv.Itoa(cfg.MACLimit)
+	case "allowmac":
+		return cfg.Sources.String()
 	case "mirror":
 		return mirrorText(cfg.Mirror)
 	case "allowuser":
@@ -151,6 +153,7 @@ func fill(defaults, given Settings) Settings {
 		"mtu":         get("mtu", strconv.Itoa(frame.MaxMTU)),
 		"impair":      get("impair", "none"),
 		"maclimit":    get("maclimit", "0"),
+		"allowmac":    get("allowmac", "any"),
 		"mirror":      get("mirror", "none"),
 		"allowuser":   get("allowuser", "any"),
 		"allowgroup":  get("allowgroup", "any"),
