@@ -147,6 +147,14 @@ func (m machine) cardMAC(card int) frame.MAC {
 	return nameMAC(m.key(named) + "\x00" + strconv.Itoa(card))
 }
 
+// macOf is the address of a card, which n may give it.
+func (m machine) macOf(n netdev.Net, card int) frame.MAC {
+	if mac, err := netdev.ParseMAC(n.Get("mac")); err == nil {
+		return mac
+	}
+	return m.cardMAC(card)
+}
+
 // key is what addresses are made from.
 func (m machine) key(named string) string {
 	switch {

@@ -105,10 +105,7 @@ func (o *order) record(dir, path string, argv []string) *vm {
 	}
 	for i, n := range o.vm.Nets {
 		v.Nets = append(v.Nets, n.String())
-		mac := n.Get("mac")
-		if mac == "" {
-			mac = o.vm.cardMAC(i).String()
-		}
+		mac := o.vm.macOf(n, i).String()
 		v.MACs, v.Links = append(v.MACs, mac), append(v.Links, n.Get("link"))
 		up := fmt.Sprintf("up%d", i)
 		if n.Get("script") == v.path(up) {

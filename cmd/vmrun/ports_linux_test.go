@@ -21,6 +21,8 @@ func (b *bench) ask(do func(c *client.Client) error) error {
 	return do(c)
 }
 
+const vma = "52:54:00:47:0b:05" // made from the name
+
 // setPorts are the ports of TestPortSettings's guests by name, as far as they
 // are there, each of which must be as it was asked for.
 func (b *bench) setPorts() map[string]api.Port {
@@ -29,14 +31,16 @@ func (b *bench) setPorts() map[string]api.Port {
 	_ = b.ask(func(c *client.Client) error {
 		ports, err := c.Ports(b.t.Context())
 		for _, p := range ports {
-			vlan, tagged, impair := 1, "all", "none"
+			vlan, tagged, impair, source := 1, "all", "none", "any"
 			switch p.Name {
-			case "vma.0", "vmb.0":
+			case "vma.0":
+				vlan, tagged, source = 10, "none", vma
+			case "vmb.0":
 				vlan, tagged = 10, "none"
 			case "vma.1":
 				impair = "out-rate:2M"
 			}
-			if p.PVID != vlan || p.Tagged != tagged || p.Isolated != strings.HasSuffix(p.Name, ".1") || p.Impair != impair {
+			if p.PVID != vlan || p.Tagged != tagged || p.Isolated != strings.HasSuffix(p.Name, ".1") || p.Impair != impair || p.AllowMAC != source {
 				b.t.Errorf("%+v", p)
 			}
 			found[p.Name] = p
@@ -61,7 +65,7 @@ func TestPortSettings(t *testing.T) {
 	b := newBench(t, nil)
 	b.sw()
 	// Of each guest eth0 is in VLAN 10 and eth1 isolated; vmb's eth2 is neither.
-	x := b.boot("vma", "10.9.0.1/24", "switch,vlan=10", "switch,isolated=on,impair=out-rate:2M")
+	x := b.boot("vma", "10.9.0.1/24", "switch,vlan=10,allowmac=own", "switch,isolated=on,impair=out-rate:2M")
 	y := b.boot("vmb", "10.9.0.2/24", "switch,vlan=10", "switch,isolated=on", "switch")
 	x.ready()
 	y.ready()
@@ -90,6 +94,14 @@ func TestPortSettings(t *testing.T) {
 	x.sh("iperf3 -s -D")
 	y.sh("iperf3 -c 10.9.2.1 -u -b 16M -l 1200 -t 1")
 	b.await("frames beyond the rate are dropped", func() bool { return b.setPorts()["vma.1"].Drops["impair-full"] > 100 })
+
+	// Another address than its own gets the guest nowhere.
+	x.sh("ip link set eth0 address 52:54:00:99:99:99")
+	x.mustNotReach("10.9.0.2")
+	if p := b.setPorts()["vma.0"]; p.Drops["spoofed"] == 0 {
+		t.Errorf("%+v", p)
+	}
+	x.sh("ip link set eth0 address " + vma)
 
 	// A keeper that takes over knows the settings, too.
 	_ = syscall.Kill(y.v.Keeper.PID, syscall.SIGKILL)

@@ -27,6 +27,7 @@ func (o *order) resolve(e env) error {
 		if err != nil {
 			return err
 		}
+		n = n.WithOwn(o.vm.macOf(n, i))
 		switch n.Mode {
 		case "switch":
 			n, err = o.resolveSwitch(n, i)

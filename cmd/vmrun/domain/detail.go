@@ -40,9 +40,9 @@ func (b *builder) detail(mode string, c *element) error {
 		return b.driver(c)
 	case "portForward":
 		return b.forward(mode, c)
-	case "vlan", "bandwidth", "port":
+	case "vlan", "bandwidth", "port", "filterref":
 		return b.port(mode, c)
-	case "filterref", "virtualport", "teaming", "rom", "tune", "coalesce":
+	case "virtualport", "teaming", "rom", "tune", "coalesce":
 		return lineError(c.line, "<%s> cannot be had from vmrun yet, and going without it would not be what was asked for", c.name)
 	default:
 		b.warnings = append(b.warnings, fmt.Sprintf("line %d: <%s> is not known, and passed over", c.line, c.name))

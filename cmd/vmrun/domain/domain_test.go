@@ -54,6 +54,9 @@ func TestRead(t *testing.T) {
 		{"bandwidth with more", net("<bandwidth>\n<inbound average='1000' peak='5000' burst='1024'/>\n<outbound floor='7'/></bandwidth>"),
 			`network,name=lab,impair=out-rate:8000k !line 3: inbound peak="5000" is passed over: the switch keeps to the average at all times !line 3: inbound burst="1024" is passed over: the switch keeps to the average at all times` +
 				` !line 4: outbound floor="7" is passed over: the switch keeps to the average at all times`},
+		{"filter", net("<filterref filter='no-mac-spoofing'/>"), "network,name=lab,allowmac=own"},
+		{"filter with addresses", net("<filterref filter='no-mac-spoofing'>\n<parameter name='MAC' value='52:54:00:00:00:01'/><parameter name='MAC' value='52:54:00:00:00:02'/>\n<parameter name='IP' value='1'/></filterref>"),
+			"network,name=lab,allowmac=52:54:00:00:00:01+52:54:00:00:00:02 !line 4: <parameter> IP is not known, and passed over"},
 		{"all of a port", net("<vlan><tag id='9'/></vlan><port isolated='yes'/><bandwidth><inbound average='5'/></bandwidth>"), "network,name=lab,vlan=9,tagged=none,isolated=on,impair=out-rate:40k"},
 
 		{"not XML", "<interface type=\"user\">\n<mac address=\"52:54:00:00:00:01:/>", "error line 2"},
@@ -65,7 +68,11 @@ func TestRead(t *testing.T) {
 		{"group", "<interface type='user'><mac address='11:22:33:44:55:66'/></interface>", "error line 1: --net user: mac="},
 		{"vds", "<interface type='vds'/>", "error line 1: --net vds"},
 		{"no source", "<interface type='bridge'/>", "error line 1: --net bridge: br= is missing"},
-		{"filter", "<interface type='user'>\n<filterref filter='clean-traffic'/></interface>", "error line 2: <filterref> cannot be had"},
+		{"filter", "<interface type='user'>\n<filterref filter='clean-traffic'/></interface>", "error line 2: <filterref> is set on a port of a switch"},
+		{"another filter", net("<filterref filter='clean-traffic'/>"), "error line 2: filter \"clean-traffic\" cannot be had"},
+		{"no filter", net("<filterref/>"), "error line 2: filter \"\" cannot"},
+		{"filter of nobody", net("<filterref filter='no-mac-spoofing'><parameter name='MAC'/></filterref>"), "error line 2: parameter MAC without"},
+		{"filter of a group", net("<filterref filter='no-mac-spoofing'><parameter name='MAC' value='01:00:5e:00:00:01'/></filterref>"), "error line 1: --net network: allowmac="},
 		{"vlan of a bridge", "<interface type='bridge'><source bridge='br0'/>\n<vlan><tag id='1'/></vlan></interface>", "error line 2: <vlan> is set on a port of a switch"},
 		{"bandwidth of a bridge", "<interface type='bridge'><source bridge='br0'/>\n<bandwidth/></interface>", "error line 2: <bandwidth> is set"},
 		{"isolated user", "<interface type='user'>\n<port isolated='yes'/></interface>", "error line 2: <port> is set"},

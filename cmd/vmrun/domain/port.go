@@ -19,6 +19,8 @@ func (b *builder) port(mode string, c *element) error {
 		return b.vlan(c)
 	case "bandwidth":
 		return b.bandwidth(c)
+	case "filterref":
+		return b.filter(c)
 	}
 	b.passOver(c, "isolated")
 	switch v := c.attrs["isolated"]; v {
@@ -123,5 +125,30 @@ func (b *builder) bandwidth(c *element) error {
 		rates = append(rates, fmt.Sprintf("%srate:%dk", prefix, 8*n))
 	}
 	b.add("impair", strings.Join(rates, "+"))
+	return nil
+}
+
+// filter understands the one filter that the switch has: of frames whose source
+// address is not the card's, or one of those that parameters named MAC give.
+func (b *builder) filter(c *element) error {
+	if f := c.attrs["filter"]; f != "no-mac-spoofing" {
+		return lineError(c.line, "filter %q cannot be had, and going without it would not be what was asked for; the switch has no-mac-spoofing alone", f)
+	}
+	b.passOver(c, "filter")
+	var macs []string
+	for _, p := range c.children {
+		switch {
+		case p.name != "parameter" || p.attrs["name"] != "MAC":
+			b.warnings = append(b.warnings, fmt.Sprintf("line %d: <%s> %s is not known, and passed over", p.line, p.name, p.attrs["name"]))
+		case p.attrs["value"] == "":
+			return lineError(p.line, "parameter MAC without a value")
+		default:
+			macs = append(macs, p.attrs["value"])
+		}
+	}
+	if macs == nil {
+		macs = []string{"own"}
+	}
+	b.add("allowmac", strings.Join(macs, "+"))
 	return nil
 }

@@ -5,11 +5,12 @@ import (
 	"strings"
 
 	vswitch "vnetkit/switch"
+	"vnetkit/switch/frame"
 )
 
 // portKeys are what can be set on the switch's port that a card is plugged into,
 // in the words of its port specs; the switch also says what they may be.
-var portKeys = settings("vlan", "tagged", "transparent", "isolated", "impair", "maclimit", "storm", "bpduguard", "rootguard")
+var portKeys = settings("vlan", "tagged", "transparent", "isolated", "allowmac", "impair", "maclimit", "storm", "bpduguard", "rootguard")
 
 func settings(names ...string) (keys []key) {
 	for _, n := range names {
@@ -20,14 +21,41 @@ func settings(names ...string) (keys []key) {
 
 // checkSetting asks the switch whether a port can have this.
 func (k key) checkSetting(value string) error {
-	_, err := vswitch.ParsePortConfig(k.name + "=" + comma(value))
+	asked := value
+	if k.name == "allowmac" {
+		asked = fillOwn(value, frame.MAC{0x02})
+	}
+	_, err := vswitch.ParsePortConfig(k.name + "=" + comma(asked))
 	if err == nil {
 		return nil
 	}
-	if _, why, ok := strings.Cut(err.Error(), "="+value+": "); ok {
-		err = errors.New(why) // the caller has said of what
+	if _, why, ok := strings.Cut(err.Error(), "="+asked+": "); ok {
+		err = errors.New(strings.TrimPrefix(why, vswitch.ErrInvalid.Error()+": ")) // the caller has said of what
 	}
 	return err
+}
+
+// own is the card's own address, in allowmac=.
+const own = "own"
+
+// fillOwn puts the card's address into addresses joined by plus signs.
+func fillOwn(text string, mac frame.MAC) string {
+	parts := strings.Split(text, "+")
+	for i, p := range parts {
+		if p == own {
+			parts[i] = mac.String()
+		}
+	}
+	return strings.Join(parts, "+")
+}
+
+// WithOwn returns n, whose card has the address mac, with this instead of the word
+// own in allowmac=.
+func (n Net) WithOwn(mac frame.MAC) Net {
+	if v := n.Get("allowmac"); v != "" {
+		n = n.Set("allowmac", fillOwn(v, mac))
+	}
+	return n
 }
 
 // Port is what n asks of the switch's port, as stands behind the address in a
