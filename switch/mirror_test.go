@@ -1,6 +1,8 @@
 package vswitch
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	"vnetkit/switch/frame"
@@ -103,6 +105,46 @@ func TestForwardMirrorChanges(t *testing.T) {
 	l.set(m, PortChange{Down: ptr(false), Mirror: &[]MirrorFrom{}})
 	l.expectSame(a, f, b, m) // takes part again
 	l.expectSame(m, eth(frame.Broadcast, m.mac), a, b)
+}
+
+// A mirror goes on showing a port that gets another name, and says so; one that
+// names it by number has nothing to follow. If the change fails, nothing is other.
+func TestForwardMirrorFollowsName(t *testing.T) {
+	l := newLab(t, Options{})
+	a, b := l.plug("name=alpha"), l.plug("")
+	m, n := l.plug("mirror=alpha:in+port2:out"), l.plug("mirror=1:in")
+	f := eth(frame.Broadcast, a.mac)
+	shows := func(want string) {
+		t.Helper()
+		text := ""
+		for _, from := range l.port(m.ref).Config.Mirror {
+			text += " " + from.String()
+		}
+		if text != want {
+			t.Errorf("the mirror shows%s, want%s", text, want)
+		}
+		l.expect(a, f, delivery{b, f}, delivery{m, f}, delivery{m, f}, delivery{n, f})
+	}
+	shows(" alpha:in port2:out")
+	l.set(a, PortChange{Name: ptr("gamma")})
+	l.set(b, PortChange{Name: ptr("beta")})
+	shows(" gamma:in beta:out")
+	if e := l.await(func(e Event) bool { return e.Type == EventPortChanged && e.Port == m.id }); !strings.Contains(e.Text, "mirror=gamma:in+port2:out") {
+		t.Errorf("event %+v", e)
+	}
+	rename := func(ref, name string) Op {
+		return Op{SetPort: &SetPortOp{ref, PortChange{Name: &name}}}
+	}
+	if _, err := l.sw.Apply(t.Context(), []Op{rename("gamma", "delta"), rename("beta", "delta")}); !errors.Is(err, ErrPortExists) {
+		t.Errorf("two of a name: %v", err)
+	}
+	shows(" gamma:in beta:out")
+	if _, err := l.sw.Apply(t.Context(), []Op{rename("gamma", ""), rename("2", "gamma"), rename("1", "beta")}); err != nil {
+		t.Fatal(err)
+	}
+	shows(" beta:in gamma:out") // they have swapped names
+	l.set(a, PortChange{Name: ptr("")})
+	shows(" port1:in gamma:out")
 }
 
 // A port that becomes a mirror knows its stations no longer.

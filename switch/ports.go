@@ -133,43 +133,6 @@ func (s *Switch) rename(p *Port, from, to string) {
 	}
 }
 
-// aimMirrors tells the ports of a new topology who watches them. Most switches
-// have no mirror, and then this looks no further than the settings.
-func (s *Switch) aimMirrors(t *topology) {
-	mirrors := slices.ContainsFunc(t.views, func(v *view) bool { return v != nil && v.monitor })
-	for i, v := range t.views {
-		if v == nil || !mirrors && v.mirrorIn == nil && v.mirrorOut == nil {
-			continue
-		}
-		c := *v // the old topology keeps its own
-		c.mirrorIn, c.mirrorOut = nil, nil
-		for id, m := range t.views {
-			if m == nil || !m.up || !m.monitor || v.monitor {
-				continue
-			}
-			in, out := m.port.watches(v.port)
-			if in {
-				c.mirrorIn = append(c.mirrorIn, id)
-			}
-			if out {
-				c.mirrorOut = append(c.mirrorOut, id)
-			}
-		}
-		t.views[i] = &c
-	}
-}
-
-// watches tells what mirror port p shows of port q. Called with mu held.
-func (p *Port) watches(q *Port) (in, out bool) {
-	for _, m := range p.cfg.Mirror {
-		if m.Port == "all" || m.Port == q.name() || m.Port == strconv.Itoa(q.id) {
-			in = in || m.In
-			out = out || m.Out
-		}
-	}
-	return in, out
-}
-
 // SetPort changes settings of a port.
 func (s *Switch) SetPort(ref string, ch PortChange) (info PortInfo, err error) {
 	err = s.change(func(c *change) error {
@@ -187,10 +150,11 @@ func (c *change) setPort(ref string, ch PortChange) (*Port, error) {
 	if err != nil {
 		return nil, err
 	}
-	old, cfg := p.cfg, p.cfg.apply(ch)
+	old, was, cfg := p.cfg, p.name(), p.cfg.apply(ch)
 	if err := c.configure(p, cfg); err != nil {
 		return nil, err
 	}
+	c.followName(p, was)
 	if old.Down != cfg.Down {
 		c.then = append(c.then, func() { p.since = time.Now() })
 	}

@@ -106,7 +106,8 @@ func (a *app) mirrorSet() *cobra.Command {
 more: what its peer sends is dropped. The sources replace those before.
 
 A SOURCE is a port, or all; PORT:in shows only what comes in there, PORT:out
-only what goes out. Frames are shown as they are on that link, tags and all.
+only what goes out. Frames are shown as they are on that link, tags and all. A
+source that gets another name stays one.
 
 To look at frames without a port of its own, see vnetctl capture.`,
 		Example: `  vnetctl mirror set sniffer vm1 vm2:in

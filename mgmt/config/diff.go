@@ -189,6 +189,20 @@ func (d *differ) ports() {
 		d.move(p)
 	}
 	d.swapNames()
+	d.mirrors()
+}
+
+// mirrors says once more what mirrors are to show, if ports change their names:
+// the switch has them follow the ports, and the file may mean others.
+func (d *differ) mirrors() {
+	if !slices.ContainsFunc(d.set, func(s vswitch.SetPortOp) bool { return s.Change.Name != nil }) {
+		return
+	}
+	for _, p := range d.pairs {
+		if mirror := portConfig(d.want.full(p.want)).Mirror; len(mirror) > 0 && !p.have.door {
+			d.set = append(d.set, vswitch.SetPortOp{Port: p.have.ref, Change: vswitch.PortChange{Mirror: &mirror}})
+		}
+	}
 }
 
 // stay changes the settings of a port whose link stays.

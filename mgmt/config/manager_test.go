@@ -159,6 +159,28 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// What a mirror shows is what the file says, though ports change their names and
+// the switch has mirrors follow them.
+func TestReloadNamesOfMirrored(t *testing.T) {
+	const text = "[[port]]\nspec = \"stream:unix:DIR/a,connect=on,name=a\"\n[[port]]\nspec = \"stream:unix:DIR/b,connect=on,name=b\"\n" +
+		"[[port]]\nspec = \"stream:unix:DIR/m,connect=on,name=m,mirror=a:in\"\n"
+	for _, subst := range [][]string{
+		{"name=a", "name=c"}, // the mirror waits for another a
+		{"name=a", "name=c", "mirror=a", "mirror=c"},
+		{"name=a", "name=b", "name=b", "name=a"},
+		{"name=a", "name=c", "mirror=a:in", "mirror=b:out"},
+	} {
+		l := newLab(t, text)
+		l.write(strings.NewReplacer(subst...).Replace(text))
+		if _, err := l.Reload(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		if text := l.differs(); text != "" {
+			t.Errorf("%q: the switch is not what the file says:\n%s", subst, text)
+		}
+	}
+}
+
 func sortedLines(text string) string {
 	lines := strings.Split(text, "\n")
 	for i := range lines { // insertion sort: a handful of lines
