@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -114,7 +115,7 @@ func (o *order) record(dir, path string, argv []string) *vm {
 		if n.Mode == "direct" && slices.Contains(o.macvtaps, i) {
 			v.Macvtaps = append(v.Macvtaps, macvtap{Parent: n.Get("dev"), Mode: n.Get("mode"), MAC: mac})
 		}
-		if n.Has("listen") {
+		if n.Has("listen") && n.Mode != "passt" {
 			v.Ports = append(v.Ports, o.dialled(n, i))
 		}
 		if n.Mode == "server" && n.Has("sock") {
@@ -122,7 +123,7 @@ func (o *order) record(dir, path string, argv []string) *vm {
 			v.Helpers = append(v.Helpers, process{Argv: serverArgs(n), Await: door})
 		}
 		if slices.Contains(o.passts, i) {
-			v.Passts = append(v.Passts, process{Argv: passtArgs(n)})
+			v.Passts = append(v.Passts, passt{process: process{Argv: passtArgs(n)}, Path: n.Get("listen")})
 		}
 	}
 	return v
@@ -208,9 +209,12 @@ func keeper(name string) error {
 	}
 	if err == nil {
 		done := make(chan struct{})
-		go v.watchPorts(done)
+		var watches sync.WaitGroup
+		watches.Go(func() { v.watchPorts(done) })
+		watches.Go(func() { v.watchPassts(done) })
 		wait()
 		close(done)
+		watches.Wait() // they begin what is to be cleared up
 	} else if runs {
 		return err
 	}
@@ -245,11 +249,6 @@ func (v *vm) begin() (wait func(), err error) {
 			_ = f.Close() // QEMU's now
 		}
 	}()
-	if err == nil {
-		var ends []*os.File
-		ends, err = v.startPassts()
-		files = append(files, ends...)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -259,6 +258,9 @@ func (v *vm) begin() (wait func(), err error) {
 	}
 	if err == nil {
 		err = v.greet(cmd)
+	}
+	if err == nil {
+		err = v.startPassts()
 	}
 	if err == nil {
 		err = v.addPorts()

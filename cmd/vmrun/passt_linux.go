@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -12,10 +13,11 @@ import (
 	"vnetkit/mgmt/api"
 )
 
-// passt(1) is the network of one guest. It gets one end of a pair of sockets and
-// QEMU the other, so that there is no path that passt could not reach (as root it
-// becomes nobody), and none that is left. passt ends when QEMU's end is closed,
-// whoever was killed.
+// passt(1) is the network of one guest. QEMU listens for it in the VM's directory,
+// as it does for a switch, and takes another connection when one has ended. The
+// keeper connects and gives passt the socket: so passt needs no path that it could
+// not reach (as root it becomes nobody), ends when QEMU's end is closed, whoever
+// was killed, and can be started again when it was killed itself.
 
 // passtArgs start passt on its descriptor 3.
 func passtArgs(n netdev.Net) []string {
@@ -33,35 +35,89 @@ func passtArgs(n netdev.Net) []string {
 	return argv
 }
 
-// startPassts starts those of the VM's cards, and returns QEMU's ends.
-func (v *vm) startPassts() (files []*os.File, err error) {
+// startPassts starts those of the VM's cards.
+func (v *vm) startPassts() error {
 	for i := range v.Passts {
-		f, err := v.startPasst(&v.Passts[i])
-		if err != nil {
-			return files, err
+		if err := v.startPasst(&v.Passts[i]); err != nil {
+			return err
 		}
-		files = append(files, f)
 	}
-	return files, nil
+	return v.save()
 }
 
-func (v *vm) startPasst(p *process) (*os.File, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+func (v *vm) startPasst(p *passt) error {
+	socket, err := connect(p.Path)
 	if err != nil {
-		return nil, fmt.Errorf("make a pair of sockets: %w", err)
+		return fmt.Errorf("connect passt to QEMU: %w", err)
 	}
-	qemus, passts := os.NewFile(uintptr(fds[0]), "QEMU's end"), os.NewFile(uintptr(fds[1]), "passt's end")
-	cmd, err := v.run(p, p.Argv, passts)
-	_ = passts.Close()
+	cmd, err := v.run(&p.process, p.Argv, socket)
+	_ = socket.Close()
+	if err != nil {
+		return &api.Error{Code: api.ErrFailed, Message: err.Error(), Hint: passtCure(err.Error())}
+	}
+	go func() { _ = cmd.Wait() }()
+	if err := v.await("passt", func() bool { return filtered(p.PID) }, p.alive); err != nil {
+		return &api.Error{Code: api.ErrFailed, Message: err.Error(), Hint: passtCure(err.Error())}
+	}
+	return nil
+}
+
+// connect returns a socket that is connected to path, to be given away.
+func connect(path string) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// How long a passt that ended waits to be started again: doubling, until one has
+// lived for the longest wait.
+const maxPasstWait = 30 * time.Second
+
+// watchPassts starts a passt again that ends before its VM, until done is closed.
+func (v *vm) watchPassts(done <-chan struct{}) {
+	if len(v.Passts) == 0 {
+		return
+	}
+	last, wait := make([]time.Time, len(v.Passts)), make([]time.Duration, len(v.Passts))
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+		}
+		for i := range v.Passts {
+			p := &v.Passts[i]
+			if p.Path == "" || p.alive() || time.Since(last[i]) < wait[i] || !v.QEMU.alive() {
+				continue
+			}
+			if time.Since(last[i]) > maxPasstWait+wait[i] {
+				wait[i] = watchEvery
+			}
+			last[i], wait[i] = time.Now(), min(2*wait[i], maxPasstWait)
+			v.restartPasst(p)
+		}
+	}
+}
+
+func (v *vm) restartPasst(p *passt) {
+	err := v.startPasst(p)
 	if err == nil {
-		go func() { _ = cmd.Wait() }()
-		err = v.await("passt", func() bool { return filtered(p.PID) }, p.alive)
+		err = v.save()
 	}
 	if err != nil {
-		_ = qemus.Close()
-		return nil, &api.Error{Code: api.ErrFailed, Message: err.Error(), Hint: passtCure(err.Error())}
+		fmt.Fprintln(os.Stderr, "vmrun: passt has ended, and cannot be started again:", err)
+		end(&p.process)
+		return
 	}
-	return qemus, nil
+	fmt.Fprintln(os.Stderr, "vmrun: passt has ended, and was started again")
 }
 
 // filtered tells whether a process has restricted its system calls, which is the

@@ -122,6 +122,16 @@ func TestPasst(t *testing.T) {
 			if n := len(b.passts()); n != 1 {
 				t.Fatalf("%d passts run", n)
 			}
+			if who == "root" { // passt alone dies: another takes its place
+				old := g.v.Passts[0].PID
+				_ = syscall.Kill(old, syscall.SIGKILL)
+				b.await("another passt has taken its place", func() bool { pid := b.vm("behind").Passts[0].PID; return pid > 0 && pid != old })
+				g.sh("ping -c 1 -W 1 192.0.2.1; true") // passt knows a guest from what it sends
+				b.await("the forwarded port leads to the guest again", func() bool { return b.echoes("127.0.0.1:5100") })
+				if n := len(b.passts()); n != 1 {
+					t.Errorf("%d passts run", n)
+				}
+			}
 			if who == "root" {
 				b.must("kill", "behind") // its keeper clears up
 			} else {

@@ -53,9 +53,6 @@ func (o *order) resolve(e env) error {
 		}
 		o.vm.Nets = append(o.vm.Nets, n)
 	}
-	for i, card := range o.passts { // behind the standard three and the macvtaps
-		o.vm.Nets[card] = o.vm.Nets[card].Set("fd", strconv.Itoa(3+len(o.macvtaps)+i))
-	}
 	return nil
 }
 
@@ -216,10 +213,10 @@ func (o *order) resolveDirect(n netdev.Net, card int) (netdev.Net, error) {
 	return n.Set("fd", strconv.Itoa(2+len(o.macvtaps))), nil // behind the standard three
 }
 
-// resolvePasst has the keeper start passt, and hand QEMU the other end of its
-// socket.
+// resolvePasst has the keeper start passt, for which QEMU listens in the VM's
+// directory.
 func (o *order) resolvePasst(n netdev.Net, card int, e env) (netdev.Net, error) {
-	if n.Has("sock") || n.Has("fd") {
+	if n.Has("sock") || n.Has("fd") || n.Has("listen") {
 		return n, nil
 	}
 	if !o.vm.managed() {
@@ -228,8 +225,12 @@ func (o *order) resolvePasst(n netdev.Net, card int, e env) (netdev.Net, error) 
 	if _, err := e.lookPath("passt"); err != nil && !o.print {
 		return n, &api.Error{Code: api.ErrFailed, Message: "--net passt: there is no program passt", Hint: "install it (Debian: sudo apt install passt), or use --net user, which is QEMU's own"}
 	}
+	dir, err := vmDir(o.vm.Name)
+	if err != nil {
+		return n, err
+	}
 	o.passts = append(o.passts, card)
-	return n, nil
+	return n.Set("listen", filepath.Join(dir, fmt.Sprintf("passt%d", card))), nil
 }
 
 // resolveServer puts a switch of the VM's own at the address: QEMU itself serves

@@ -25,6 +25,7 @@ import (
 //	upN       script that puts card N's TAP into its bridge
 //	seed      cloud-init's disk, while QEMU runs
 //	portN     where QEMU listens for the port of card N's switch; with settings portN-HASH of these
+//	passtN    where QEMU listens for card N's passt
 //	switchN/  the switch that is card N's server
 type vm struct {
 	Name     string        `json:"name"`
@@ -38,7 +39,7 @@ type vm struct {
 	Scripts  []script      `json:"scripts,omitempty"`  // written before QEMU starts
 	Helpers  []process     `json:"helpers,omitempty"`  // run beside QEMU
 	Macvtaps []macvtap     `json:"macvtaps,omitempty"` // QEMU's descriptors from 3 on
-	Passts   []process     `json:"passts,omitempty"`   // the other ends of QEMU's descriptors behind those
+	Passts   []passt       `json:"passts,omitempty"`   // connected to QEMU
 	Ports    []dialledPort `json:"ports,omitempty"`    // of switches that dial QEMU
 	After    [][]string    `json:"after,omitempty"`    // commands that are due when QEMU has ended
 	QEMU     process       `json:"qemu"`
@@ -67,6 +68,12 @@ func (p dialledPort) specs() (list []string) {
 		list = append(list, spec+",name="+p.Name+set)
 	}
 	return append(list, spec+set)
+}
+
+// passt is one that is the network of a card.
+type passt struct {
+	process
+	Path string `json:"path,omitempty"` // where QEMU listens for it
 }
 
 // macvtap is one that is made for a card, and removed when QEMU has ended.
@@ -235,7 +242,7 @@ func (v *vm) clear() {
 		end(&v.Helpers[i])
 	}
 	for i := range v.Passts {
-		end(&v.Passts[i])
+		end(&v.Passts[i].process)
 	}
 	v.removePorts()
 	if err := v.removeMacvtaps(); err != nil {
@@ -254,7 +261,7 @@ func (v *vm) clear() {
 // removeSockets removes what processes that are gone listened at: theirs, and
 // those of a switch that was killed before it could.
 func (v *vm) removeSockets() {
-	for _, pattern := range []string{"qmp", "console", "agent", "port*", "switch*/*"} {
+	for _, pattern := range []string{"qmp", "console", "agent", "port*", "passt*", "switch*/*"} {
 		files, _ := filepath.Glob(v.path(pattern)) // fails only for a bad pattern
 		for _, f := range files {
 			if info, err := os.Lstat(f); err == nil && (info.Mode()&os.ModeSocket != 0 || filepath.Base(f) == "pid") {

@@ -128,6 +128,9 @@ func (b *builder) backend() (backend, error) {
 			return b.door()
 		}
 	case "passt":
+		if n.Has("listen") { // for a passt that is started, perhaps again
+			return backend{"type": "stream", "server": true, "addr": unixAddr(n.Get("listen"))}, nil
+		}
 		if n.Has("fd") {
 			return backend{"type": "stream", "server": false, "addr": backend{"type": "fd", "str": n.Get("fd")}}, nil
 		}

@@ -134,7 +134,7 @@ var l2tpKeys = keys(qemuKeys(text, "src", "dst", "srcport", "dstport"), qemuKeys
 var modes = []mode{
 	{name: "switch", help: "a port of a switch", first: "name", keys: keys([]key{{"name", text, ""}, {"door", text, ""}, {"sock", socketPath, ""}, {"listen", socketPath, ""}}, portKeys)},
 	{name: "user", help: "QEMU's own NAT, DHCP and DNS", keys: userKeys},
-	{name: "passt", help: "NAT by passt", keys: []key{{"sock", socketPath, ""}, {"tcp-ports", list, ""}, {"udp-ports", list, ""}, {"address", text, ""}, {"gateway", text, ""}, {"interface", text, ""}, {"fd", text, ""}}},
+	{name: "passt", help: "NAT by passt", keys: []key{{"sock", socketPath, ""}, {"tcp-ports", list, ""}, {"udp-ports", list, ""}, {"address", text, ""}, {"gateway", text, ""}, {"interface", text, ""}, {"fd", text, ""}, {"listen", socketPath, ""}}},
 	{name: "tap", help: "a TAP device, in a bridge if br= is given", first: "ifname", keys: keys(tapKeys, []key{{"br", text, ""}, {"script", text, "script"}}, settings("isolated"))},
 	{name: "bridge", help: "a bridge of this host", first: "br", keys: keys([]key{{"br", text, ""}, {"helper", text, "helper"}, {"script", text, "script"}}, tapKeys, settings("isolated")), needs: []string{"br"}},
 	{name: "ethernet", help: "a TAP device and a script that sets it up", first: "ifname", keys: keys(tapKeys, []key{{"script", text, "script"}, {"downscript", text, "downscript"}, {"managed", toggle, ""}})},

@@ -80,6 +80,7 @@ func TestArgs(t *testing.T) {
 			"dnssearch=a.example,dnssearch=b.example,domainname=example,tftp=/srv,bootfile=pxe,tftp-server-name=t,ipv6-prefix=fec0::,ipv6-prefixlen=64,ipv6-host=fec0::2," +
 			"ipv6-dns=fec0::3,smb=/srv,smbserver=192.168.76.4,hostfwd=tcp:127.0.0.1:10022-:22,hostfwd=udp::53-:53,guestfwd=tcp:10.0.2.100:80-cmd:cat"},
 		{name: "passt", nets: "passt,sock=/run/passt"},
+		{name: "passt-listen", nets: "passt,tcp-ports=2222:22,listen=/vms/a/passt0"},
 		{name: "passt-own", nets: "passt", caps: with(qemu72, "passt", "address")},
 		{name: "tap", nets: "tap=vnet0"},
 		{name: "tap-fd", nets: "tap,br=br0,fd=3,vhost=on"},
