@@ -61,6 +61,12 @@ func (o *order) dialled(n netdev.Net, card int) dialledPort {
 	if _, err := strconv.Atoi(o.vm.Name); err != nil && portName.MatchString(o.vm.Name) { // a number would be another port
 		p.Name = fmt.Sprintf("%s.%d", o.vm.Name, card)
 	}
+	if n.Get("door") == "vhost" {
+		p.Kind = vhostKind
+		if p.Name == "" {
+			p.Name = "vm-" + strings.ReplaceAll(o.vm.macOf(n, card).String(), ":", "-")
+		}
+	}
 	return p
 }
 
@@ -110,7 +116,7 @@ func (p dialledPort) with(ask func(context.Context, *client.Client) error) error
 func (p dialledPort) find(ctx context.Context, c *client.Client) (list []api.Port, err error) {
 	ports, err := c.Ports(ctx)
 	for _, have := range ports {
-		if strings.HasPrefix(have.Spec, "stream:unix:"+comma(p.Path)+",") {
+		if strings.HasPrefix(have.Spec, p.address()) {
 			list = append(list, have)
 		}
 	}
@@ -128,12 +134,19 @@ func (p dialledPort) remove() error {
 	})
 }
 
-// removeSetPorts makes sure that no port of a life before dials a QEMU whose port
-// is to be set: it might be set otherwise.
-func (v *vm) removeSetPorts() error {
+// preparePorts makes sure that no port of a life before is there for a QEMU whose
+// port is to be set: it might be set otherwise. Ports that QEMU dials must be there
+// before it.
+func (v *vm) preparePorts() error {
 	for _, p := range v.Ports {
-		if p.Set != "" {
-			if err := p.remove(); err != nil {
+		if p.Set == "" {
+			continue
+		}
+		if err := p.remove(); err != nil {
+			return err
+		}
+		if p.Kind == vhostKind {
+			if err := p.add(); err != nil {
 				return err
 			}
 		}

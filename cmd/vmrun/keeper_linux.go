@@ -232,7 +232,7 @@ func (v *vm) begin() (wait func(), err error) {
 		}
 	}
 	v.removeSockets() // of a life before: the lock is ours
-	if err := v.removeSetPorts(); err != nil {
+	if err := v.preparePorts(); err != nil {
 		return nil, err
 	}
 	for i := range v.Helpers {

@@ -35,7 +35,7 @@ func (b *bench) setPorts() map[string]api.Port {
 			switch p.Name {
 			case "vma.0":
 				vlan, tagged, source = 10, "none", vma
-			case "vmb.0":
+			case "vma.2", "vmb.0":
 				vlan, tagged = 10, "none"
 			case "vma.1":
 				impair = "out-rate:2M"
@@ -65,7 +65,7 @@ func TestPortSettings(t *testing.T) {
 	b := newBench(t, nil)
 	b.sw()
 	// Of each guest eth0 is in VLAN 10 and eth1 isolated; vmb's eth2 is neither.
-	x := b.boot("vma", "10.9.0.1/24", "switch,vlan=10,allowmac=own", "switch,isolated=on,impair=out-rate:2M")
+	x := b.boot("vma", "10.9.0.1/24", "switch,vlan=10,allowmac=own", "switch,isolated=on,impair=out-rate:2M", "switch,door=vhost,vlan=10")
 	y := b.boot("vmb", "10.9.0.2/24", "switch,vlan=10", "switch,isolated=on", "switch")
 	x.ready()
 	y.ready()
@@ -76,23 +76,23 @@ func TestPortSettings(t *testing.T) {
 		}
 		return command + "echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore" // each address is on its own card only
 	}
-	x.sh(add("eth1 10.9.1.1", "eth1 10.9.2.1", "eth0 10.9.3.1", "eth0 10.9.4.1"))
-	y.sh(add("eth1 10.9.1.2", "eth2 10.9.2.2", "eth2 10.9.4.2"))
-	y.sh("ip link add link eth2 name eth2.10 type vlan id 10 && " + add("eth2.10 10.9.3.2"))
+	x.sh(add("eth1 10.9.1.1", "eth1 10.9.2.1", "eth0 10.9.3.1", "eth0 10.9.4.1", "eth2 10.9.5.1", "eth2 10.9.6.1"))
+	y.sh(add("eth1 10.9.1.2", "eth2 10.9.2.2", "eth2 10.9.4.2", "eth2 10.9.6.2"))
+	y.sh("ip link add link eth2 name eth2.10 type vlan id 10 && " + add("eth2.10 10.9.3.2", "eth2.10 10.9.5.2"))
 	check := func() {
 		t.Helper()
-		x.mustReach("10.9.0.2", "10.9.3.2", "10.9.2.2") // VLAN 10, twice, and one that is not isolated
-		x.mustNotReach("10.9.1.2", "10.9.4.2")          // one that is, and one in VLAN 1
+		x.mustReach("10.9.0.2", "10.9.3.2", "10.9.5.2", "10.9.2.2") // VLAN 10, also by vhost, and one that is not isolated
+		x.mustNotReach("10.9.1.2", "10.9.4.2", "10.9.6.2")          // one that is, and one in VLAN 1
 		y.mustNotReach("10.9.1.1", "10.9.4.1")
 	}
 	check()
-	if n := len(b.setPorts()); n != 5 {
+	if n := len(b.setPorts()); n != 6 {
 		t.Errorf("%d ports", n)
 	}
 
 	// More than the port lets through does not get through.
 	x.sh("iperf3 -s -D")
-	y.sh("iperf3 -c 10.9.2.1 -u -b 16M -l 1200 -t 1")
+	y.sh("until iperf3 -c 10.9.2.1 -u -b 16M -l 1200 -t 1; do sleep 0.2; done") // the server may not listen yet
 	b.await("frames beyond the rate are dropped", func() bool { return b.setPorts()["vma.1"].Drops["impair-full"] > 100 })
 
 	// Another address than its own gets the guest nowhere.
@@ -116,7 +116,7 @@ func TestPortSettings(t *testing.T) {
 				up++
 			}
 		}
-		return up == 5
+		return up == 6
 	})
 	check()
 }
@@ -161,7 +161,7 @@ func TestPortSettingsOrNothing(t *testing.T) {
 			}
 		}
 	}
-	refused(2, "this door has none", "switch,vlan=10,door=vde")
+	refused(2, "this door is everybody's", "switch,vlan=10,door=vde")
 	refused(1, "all port numbers up to 1 are taken", "switch,vlan=10")
 	last := v.Ports[0].Path
 	b.must("kill", "one")

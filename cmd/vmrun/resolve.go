@@ -103,10 +103,11 @@ func (o *order) resolveSwitch(n netdev.Net, card int) (netdev.Net, error) {
 	return o.resolvePort(n.Set("sock", dir), card)
 }
 
-// resolvePort gives a card that asks something of its port a port of its own: QEMU
-// listens in the VM's directory, and the keeper has the switch dial it by a port
-// that is made with these settings (dialled_linux.go). The guest is never without
-// them, and where the port cannot be had it has no network.
+// resolvePort gives a card that asks something of its port a port of its own, which
+// the keeper has the switch make with these settings (dialled_linux.go): one that
+// dials QEMU in the VM's directory, or with door=vhost one that listens there. The
+// guest is never without the settings, and where the port cannot be had it has no
+// network.
 func (o *order) resolvePort(n netdev.Net, card int) (netdev.Net, error) {
 	set, sw := n.Port(), n.Get("sock")
 	switch {
@@ -114,8 +115,8 @@ func (o *order) resolvePort(n netdev.Net, card int) (netdev.Net, error) {
 		return n, nil
 	case !o.vm.managed():
 		return n, &usageError{fmt.Sprintf("--net %s: %s: vmrun looks after a port only for a VM with a disk or a kernel", n.Mode, set), "use --net stream=unix:PATH,server=on, and: vnetctl -s " + sw + " port add stream:unix:PATH,connect=on," + set}
-	case n.Has("door") && n.Get("door") != "stream":
-		return n, &usageError{fmt.Sprintf("--net %s,door=%s: %s is set on a port that dials QEMU, and this door has none", n.Mode, n.Get("door"), set), "leave door= out"}
+	case n.Get("door") == "vde":
+		return n, &usageError{fmt.Sprintf("--net %s,door=vde: %s is set on a port of the VM's own, and this door is everybody's", n.Mode, set), "leave door= out"}
 	case !o.print && !canBeDialled(sw):
 		return n, &api.Error{Code: api.ErrForbidden, Message: fmt.Sprintf("--net %s: %s: the switch in %s is another user's, whose ports are not yours to set", n.Mode, set, sw), Hint: "start the VM as that user; or have the switch opened with a door for you: vswitch --port stream:unix:PATH," + set + ", and use --net stream=unix:PATH"}
 	case n.Has("listen"):

@@ -49,25 +49,37 @@ type vm struct {
 
 type script struct{ Name, Text string }
 
-// dialledPort is a port of a switch that dials QEMU.
+// dialledPort is a port of a switch that dials QEMU, or for vhost-user one that
+// QEMU dials.
 type dialledPort struct {
 	Switch string `json:"switch"` // its directory
-	Path   string `json:"path"`   // where QEMU listens
+	Kind   string `json:"kind,omitempty"`
+	Path   string `json:"path"` // where QEMU listens, or the port
 	Name   string `json:"name,omitempty"`
 	Set    string `json:"set,omitempty"` // its settings, as in a port spec
 }
 
+// vhostKind is the port kind that shares the guest's memory.
+const vhostKind = "vhost-user"
+
+// address is how the port's spec begins, and no other one's.
+func (p dialledPort) address() string {
+	if p.Kind == vhostKind {
+		return vhostKind + ":" + comma(p.Path) + ","
+	}
+	return "stream:unix:" + comma(p.Path) + ",connect=on,"
+}
+
 // specs are the port's, as the switch lists it: with its name, and without where
-// another has that.
+// another has that. One that listens has a name, or it would be a door.
 func (p dialledPort) specs() (list []string) {
-	spec, set := "stream:unix:"+comma(p.Path)+",connect=on", ""
-	if p.Set != "" {
-		set = "," + p.Set
-	}
 	if p.Name != "" {
-		list = append(list, spec+",name="+p.Name+set)
+		list = append(list, strings.TrimSuffix(p.address()+"name="+p.Name+","+p.Set, ","))
 	}
-	return append(list, spec+set)
+	if p.Kind != vhostKind {
+		list = append(list, strings.TrimSuffix(p.address()+p.Set, ","))
+	}
+	return list
 }
 
 // passt is one that is the network of a card.

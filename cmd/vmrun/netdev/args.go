@@ -252,6 +252,9 @@ func (b *builder) door() (backend, error) {
 	case "vde":
 		return backend{"type": "vde", "sock": dir}, nil
 	case "vhost":
+		if n.Has("listen") { // at a port of the switch that is the card's alone
+			return b.vhostUser(n.Get("listen"), false), nil
+		}
 		return b.vhostUser(filepath.Join(dir, "vhost"), false), nil
 	}
 	return nil, badf(hint(door, []string{"stream", "vde", "vhost"}), "--net switch: unknown door %q", door)

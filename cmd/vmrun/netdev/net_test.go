@@ -67,7 +67,7 @@ func TestArgs(t *testing.T) {
 		{name: "network-bridge", nets: "network=br0,br=br0"},
 		{name: "port", nets: "switch,sock=/run/sw,vlan=10,isolated=on,impair=out-rate:8000k,maclimit=4,storm=1000,listen=/vms/a,,b/port0\nnetwork=lab,sock=/run/lab,vlan=10,tagged=20+30-39,listen=/vms/a/port1"},
 		{name: "port-reconnect", nets: "switch,sock=/run/sw,isolated=on,allowmac=52:54:00:00:00:00,listen=/vms/a/port0", caps: newer},
-		{name: "port-open-door", nets: "switch,sock=/run/sw,vlan=10"}, {name: "port-of-vhost", nets: "switch,sock=/run/sw,door=vhost,isolated=on,listen=/x"},
+		{name: "port-open-door", nets: "switch,sock=/run/sw,vlan=10"}, {name: "port-of-vhost", nets: "switch,sock=/run/sw,door=vhost,isolated=on,listen=/vms/a/port0"}, {name: "port-of-vde", nets: "switch,sock=/run/sw,door=vde,isolated=on,listen=/x"},
 		{name: "port-of-old", nets: "switch,sock=/run/sw,isolated=on,listen=/x", caps: without(qemu72, "stream")},
 		{name: "port-of-bridge", nets: "network=br0,br=br0,vlan=10"}, {name: "port-of-network-bridge", nets: "network=br0,br=br0,isolated=on,listen=/x"},
 		{name: "port-more", nets: "switch,vlan=10,,isolated=off"}, {name: "port-vlan", nets: "switch,vlan=4095"}, {name: "port-isolated", nets: "switch,isolated=maybe"},

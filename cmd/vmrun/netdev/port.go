@@ -80,7 +80,7 @@ func (n Net) Port() string {
 func (n Net) checkPort() error {
 	set := n.Port()
 	switch {
-	case set == "" || n.Has("listen") && !n.Has("br") && (!n.Has("door") || n.Get("door") == "stream"):
+	case set == "" || n.Has("listen") && !n.Has("br") && n.Get("door") != "vde":
 		return nil
 	case n.Mode == "bridge" || n.Mode == "tap":
 		if n.Has("script") || n.Get("isolated") == "off" {
