@@ -29,6 +29,7 @@ type Options struct {
 
 // Features that a guest of this package asks for.
 const (
+	featTakesCsum = 1 << 1
 	FeatMergeable = 1 << 15
 	FeatLogAll    = 1 << 26
 	FeatIndirect  = 1 << 28

@@ -1,6 +1,7 @@
 package frontend
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -26,10 +27,14 @@ func (g *Guest) SetDeadline(t time.Time) error {
 	return nil
 }
 
+// junk is what a buffer of a guest's has in it before something is received.
+var junk = bytes.Repeat([]byte{0xa5}, 128)
+
 // fillUp makes all free buffers available for receiving.
 func (r *Ring) fillUp() {
 	lens := [1]uint32{uint32(r.g.opt.BufSize)}
 	for _, id := range r.free {
+		copy(r.Buffer(id), junk)
 		r.add([]uint16{id}, lens[:], DescWrite)
 	}
 	r.free = r.free[:0]
@@ -151,6 +156,10 @@ func (r *Ring) poll(buf []byte) (n int, ok bool, err error) {
 	}
 	if count < 1 || r.g.opt.NoMerge && count != 1 {
 		return 0, false, fmt.Errorf("a frame in %d buffers", count)
+	}
+	// Who takes no unfinished checksums is given nothing to do.
+	if r.g.Features&featTakesCsum == 0 && !bytes.Equal(head[:10], make([]byte, 10)) {
+		return 0, false, fmt.Errorf("a frame with the header %x", head[:r.g.headLen])
 	}
 	skip := r.g.headLen
 	for i := 0; ; i++ {
