@@ -3,6 +3,7 @@ package vhost
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -56,7 +57,8 @@ func offer(g *frontend.Guest, head uint16, addr uint64, n uint32, flags, next ui
 }
 
 // TestHostileRings has guests do what a driver must not, and wants their links
-// ended for the right reason.
+// ended for the right reason, be it the first thing they do or the second: chains
+// behind another one are taken in a loop of their own.
 func TestHostileRings(t *testing.T) {
 	const inside = frontend.GuestBase + 1<<20
 	for _, c := range []struct {
@@ -71,6 +73,10 @@ func TestHostileRings(t *testing.T) {
 		{"LengthOverflows", func(g *frontend.Guest) { offer(g, 0, 1<<64-50, 100, 0, 0) }, errOutside},
 		{"WrongWay", func(g *frontend.Guest) { offer(g, 0, inside, 100, frontend.DescWrite, 0) }, errWay},
 		{"HeadTooLarge", func(g *frontend.Guest) { offer(g, 256, 0, 0, 0, 0) }, errHead},
+		{"HeadFarTooLarge", func(g *frontend.Guest) { // it names what would do, in a buffer
+			g.SetDesc(g.TX[0].Desc+16*768, inside, 12+60, 0, 0)
+			offer(g, 768, 0, 0, 0, 0)
+		}, errHead},
 		{"NextTooLarge", func(g *frontend.Guest) { offer(g, 0, inside, 100, frontend.DescNext, 256) }, errHead},
 		{"Loop", func(g *frontend.Guest) { offer(g, 0, inside, 100, frontend.DescNext, 0) }, errLoop},
 		{"TableOutside", func(g *frontend.Guest) { offer(g, 0, 0x1000, 16, frontend.DescIndirect, 0) }, errIndirect},
@@ -94,14 +100,19 @@ func TestHostileRings(t *testing.T) {
 			g.TX[0].Show()
 		}, errCount},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			l, g := pair(t, frontend.Options{})
-			c.do(g)
-			if err := readToEnd(t, l); !errors.Is(err, c.want) {
-				t.Errorf("ended with %v, want %v", err, c.want)
-			}
-			_ = l.Close()
-		})
+		for _, behind := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s,Behind=%t", c.name, behind), func(t *testing.T) {
+				l, g := pair(t, frontend.Options{})
+				if behind {
+					offer(g, 255, inside, 12+60, 0, 0)
+				}
+				c.do(g)
+				if err := readToEnd(t, l); !errors.Is(err, c.want) {
+					t.Errorf("ended with %v, want %v", err, c.want)
+				}
+				_ = l.Close()
+			})
+		}
 	}
 }
 
@@ -126,7 +137,7 @@ func TestOddChains(t *testing.T) {
 	// Nothing but a header, and nothing at all.
 	g.SetDesc(r.Desc+16*10, frontend.GuestBase+at, 12, 0, 0)
 	r.Offer(10)
-	g.SetDesc(r.Desc+16*11, frontend.GuestBase+at, 0, 0, 0)
+	g.SetDesc(r.Desc+16*11, frontend.GuestBase+uint64(len(g.Mem))-1, 0, 0, 0)
 	r.Offer(11)
 	r.Show()
 	b := frame.Batch{Buf: make([]byte, link.MinBuf)}
@@ -155,14 +166,17 @@ func TestHostileReceiver(t *testing.T) {
 		{"Empty", frontend.GuestBase + 1<<20, 0, frontend.DescWrite, 0, errEmpty},
 		{"Loop", frontend.GuestBase + 1<<20, 1, frontend.DescWrite | frontend.DescNext, 0, errLoop},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			l, g := pair(t, frontend.Options{})
-			defer l.Close()
-			g.SetDesc(g.RX[0].Desc, c.addr, c.n, c.flags, c.next)
-			if err := writeOne(l, 60); !errors.Is(err, c.want) {
-				t.Errorf("writing ended with %v, want %v", err, c.want)
-			}
-		})
+		for buffer := range 2 {
+			t.Run(fmt.Sprintf("%s,Buffer=%d", c.name, buffer), func(t *testing.T) {
+				l, g := pair(t, frontend.Options{})
+				defer l.Close()
+				g.SetDesc(g.RX[0].Desc+16*buffer, c.addr, c.n, c.flags, c.next+uint16(buffer))
+				b := frame.Batch{Buf: make([]byte, 60), Refs: []frame.Ref{{Len: 60}, {Len: 60}}}
+				if _, err := l.WriteBatch(&b); !errors.Is(err, c.want) {
+					t.Errorf("writing ended with %v, want %v", err, c.want)
+				}
+			})
+		}
 	}
 }
 

@@ -99,6 +99,32 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// TestTagMovesWork: what is left to be done with a frame is where it is behind
+// the tag that the frame gets, in one buffer or in several.
+func TestTagMovesWork(t *testing.T) {
+	super, o := superFrame(3000, 1000)
+	want := o.Moved(frame.TagLen)
+	for _, size := range []int{4096, 512} {
+		l, guest := pair(t, frontend.Options{Features: featTakesCsum | featTakesTSO4, BufSize: size})
+		must(t, guest.SetDeadline(time.Now().Add(30*time.Second)))
+		b := &frame.Batch{Buf: super, Offloads: []frame.Offload{o}}
+		b.Refs = []frame.Ref{{Len: uint32(len(super)), Edit: frame.InsertTag(7).WithOffload(0)}}
+		if n, err := l.WriteBatch(b); n != 1 || err != nil || b.Refused != 0 {
+			t.Fatalf("buffers of %d: took %d, refused %d, %v", size, n, b.Refused, err)
+		}
+		head, buf := slices.Clone(guest.RX[0].Buffer(0)[:12]), make([]byte, 1<<16)
+		n, err := guest.RecvFrame(buf)
+		must(t, err)
+		if f := frame.InsertTag(7).Append(nil, super); !bytes.Equal(buf[:n], f) {
+			t.Errorf("buffers of %d: %d bytes:\n%x\nwant %d:\n%x", size, n, buf[:min(n, 64)], len(f), f[:64])
+		}
+		if got, err := offload.Parse(head, frame.Frame(buf[:n])); err != nil || got != want {
+			t.Errorf("buffers of %d: work %+v, %v, want %+v", size, got, err, want)
+		}
+		must(t, l.Close())
+	}
+}
+
 // TestTooLarge: a frame that a ring cannot hold when all of it is free does not
 // stop those behind it for ever.
 func TestTooLarge(t *testing.T) {
