@@ -19,6 +19,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"vnetkit/cmd/vswitch/cable"
 	"vnetkit/cmd/vswitch/detach"
@@ -75,6 +76,7 @@ func run() int {
 	if vde && len(interrupted) > 0 { // scripts can tell, as they could with vde_switch
 		signal.Reset(os.Interrupt)
 		_ = syscall.Kill(os.Getpid(), syscall.SIGINT)
+		time.Sleep(time.Second) // it may come to another thread than this; if not to any, it is ignored
 		return 128 + int(syscall.SIGINT)
 	}
 	return 0
