@@ -20,6 +20,7 @@ func TestVanishedPeerIsReaped(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can make network namespaces")
 	}
+	t.Parallel()           // it only waits
 	runtime.LockOSThread() // and never unlock: the thread's namespace goes with it
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatalf("make a network namespace: %v", err)

@@ -22,6 +22,7 @@ func bootVhost(t *testing.T, n int, chardev, card string, args ...string) *guest
 // TestVhostUser plugs two guests in by their memory and one by a stream.
 func TestVhostUser(t *testing.T) {
 	needGuests(t)
+	t.Parallel() // TestVanishedPeerIsReaped leaves a CPU idle
 	door := filepath.Join(tempDir(t), "vhost")
 	v := startSwitch(t, "--port", "vhost-user:"+door+",packed=on")
 	a := bootVhost(t, 1, "path="+door, ",packed=on")

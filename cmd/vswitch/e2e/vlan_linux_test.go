@@ -19,6 +19,7 @@ func (g *guest) addVLAN(vid string, n int) (ip string) {
 // by default, and puts a guest that knows nothing of VLANs on an access port.
 func TestGuestVLANs(t *testing.T) {
 	needGuests(t)
+	t.Parallel() // TestVanishedPeerIsReaped leaves a CPU idle
 	access := filepath.Join(tempDir(t), "access")
 	v := startSwitch(t, "--port", "stream:unix:"+access+",vlan=10,tagged=none")
 	a, b := boot(t, 1, streamUnix(v.door(), false)), boot(t, 2, streamUnix(v.door(), false))
