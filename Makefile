@@ -18,7 +18,7 @@ GOLANGCI      := v2.15.0
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI)
 SHELL_SCRIPTS := .ci/run scripts/guest.d/init $(shell grep -lE '^\#!.*(bash|/sh)' scripts/* 2>/dev/null)
 
-FUZZTIME ?= 2s
+FUZZTIME ?= 3s
 
 .PHONY: all build remote run demo test check unit race e2e fuzz bench lint tools gen install clean help \
 	lint-gofmt lint-vet lint-darwin lint-golangci lint-shell

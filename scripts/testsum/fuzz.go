@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 )
 
@@ -41,20 +43,29 @@ func targets(root string) (list []target, err error) {
 // (go.dev/issue/75804, mended in Go 1.27). What it found has more lines here.
 var timeUp = regexp.MustCompile(`(?m)^--- FAIL: Fuzz\w+ \(\S+\)\n    context deadline exceeded\nFAIL$`)
 
-// fuzz runs each fuzz function below root for a while.
+// fuzz runs each fuzz function below root for a while: as many at a time as there
+// are CPUs, each with one worker, since half of the time of a short run goes into
+// compiling, linking and looking at what was found before.
 func (r recorder) fuzz(root, fuzztime string) error {
 	list, err := targets(root)
 	if err != nil {
 		return err
 	}
+	free, ended := make(chan struct{}, runtime.NumCPU()), make(chan outcome)
 	for _, t := range list {
 		// Left alone, go fuzz spends up to a minute on making each input smaller
 		// that reached new code: a short run then does little else, and fails
 		// when it is asked to stop meanwhile.
-		argv := []string{"go", "test", "-run", "^$", "-fuzz", "^" + t.name + "$", "-fuzztime", fuzztime, "-fuzzminimizetime", "10x", "./" + t.dir}
-		if err := r.commandOr(timeUp, "fuzz ./"+t.dir+" "+t.name, argv); err != nil {
-			return err
-		}
+		argv := []string{"go", "test", "-run", "^$", "-fuzz", "^" + t.name + "$", "-fuzztime", fuzztime, "-fuzzminimizetime", "10x", "-parallel", "1", "./" + t.dir}
+		go func() {
+			free <- struct{}{}
+			o := attempt(timeUp, "fuzz ./"+t.dir+" "+t.name, argv)
+			<-free
+			ended <- o
+		}()
 	}
-	return nil
+	for range list {
+		err = errors.Join(err, r.note(<-ended))
+	}
+	return err
 }

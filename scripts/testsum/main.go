@@ -113,6 +113,18 @@ func (r recorder) command(name string, argv []string) error {
 // commandOr is command that also passes when it fails with output that excuses
 // it; nil excuses nothing.
 func (r recorder) commandOr(excuse *regexp.Regexp, name string, argv []string) error {
+	return r.note(attempt(excuse, name, argv))
+}
+
+// An outcome is what has become of a command.
+type outcome struct {
+	name, action string
+	output       string
+	seconds      float64
+}
+
+// attempt runs a command.
+func attempt(excuse *regexp.Regexp, name string, argv []string) outcome {
 	begin := time.Now()
 	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
 	action := "pass"
@@ -120,10 +132,14 @@ func (r recorder) commandOr(excuse *regexp.Regexp, name string, argv []string) e
 		action = "fail"
 		out = fmt.Appendf(out, "%s: %v\n", strings.Join(argv, " "), err)
 	}
-	seconds := time.Since(begin).Seconds()
-	r.progress(action, name, seconds)
-	return r.record(event{Action: "output", Test: name, Output: string(out)},
-		event{Action: action, Test: name, Elapsed: seconds})
+	return outcome{name, action, string(out), time.Since(begin).Seconds()}
+}
+
+// note records what has become of a command.
+func (r recorder) note(o outcome) error {
+	r.progress(o.action, o.name, o.seconds)
+	return r.record(event{Action: "output", Test: o.name, Output: o.output},
+		event{Action: o.action, Test: o.name, Elapsed: o.seconds})
 }
 
 // goTest runs a go test -json command and records its events.

@@ -193,3 +193,32 @@ func TestTargets(t *testing.T) {
 		t.Errorf("found %v", list)
 	}
 }
+
+// Each target is run, whatever becomes of the others.
+func TestFuzz(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const text = "package m\n\nimport \"testing\"\n\nfunc FuzzGood(f *testing.F) { f.Fuzz(func(*testing.T, []byte) {}) }\n" +
+		"func FuzzBad(f *testing.F) { f.Fuzz(func(t *testing.T, _ []byte) { t.Error(\"found\") }) }\n" +
+		"func FuzzToo(f *testing.F) { f.Fuzz(func(*testing.T, uint8) {}) }\n"
+	for path, text := range map[string]string{"go.mod": "module m\n", "m_test.go": text} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := run([]string{"events", "fuzz", "10x"}); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile("events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := summarise(strings.NewReader(string(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	s.print(&out)
+	if !strings.HasSuffix(out.String(), "\n2 passed, 1 failed, 0 skipped\n") || !strings.Contains(out.String(), "FAILED: fuzz ./. FuzzBad") {
+		t.Errorf("%s\nwant two that pass, and FuzzBad", &out)
+	}
+}
