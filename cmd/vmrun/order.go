@@ -165,10 +165,14 @@ func (o *order) accelerate(ctx context.Context, path string, e env) (remark stri
 	return ""
 }
 
-// kvmTime is how long KVM may take to make an empty VM.
-const kvmTime = 3 * time.Second
+const (
+	// kvmTime is how long an empty VM may take to get through its firmware.
+	kvmTime = 2 * time.Second
+	// noKVMTime is how long a no is believed: the host may have been busy.
+	noKVMTime = time.Hour
+)
 
-// kvmWorks tries KVM. What it said holds until the next boot.
+// kvmWorks tries KVM. A yes holds until the next boot.
 func kvmWorks(ctx context.Context, program string) error {
 	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
 	if err != nil {
@@ -182,7 +186,9 @@ func kvmWorks(ctx context.Context, program string) error {
 			if said == "" {
 				return nil
 			}
-			return errors.New(said)
+			if fi, err := os.Stat(file); err == nil && time.Since(fi.ModTime()) < noKVMTime {
+				return errors.New(said)
+			}
 		}
 	}
 	err = qemu.KVM(ctx, program, kvmTime)

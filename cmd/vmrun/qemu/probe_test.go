@@ -88,15 +88,34 @@ func TestProbeErrors(t *testing.T) {
 	}
 }
 
+// A real QEMU gets through the firmware, without KVM.
+func TestFirmware(t *testing.T) {
+	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
+		t.Skip("qemu-system-x86_64 is not installed: run scripts/deps test")
+	}
+	if err := firmware(t.Context(), "qemu-system-x86_64", "-machine", "accel=tcg"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Machines without that firmware are asked.
+func TestQueryKVM(t *testing.T) {
+	const greet = `echo '{"QMP":{}}'; read x; echo '{"return":{}}'; read x; `
+	if err := queryKVM(t.Context(), script(t, greet+`echo '{"return":{"enabled":true,"present":true}}'; read x; echo '{"return":{}}'`)); err != nil {
+		t.Error("enabled:", err)
+	}
+	if err := queryKVM(t.Context(), script(t, greet+`echo '{"return":{"enabled":false,"present":true}}'`)); err == nil || !strings.Contains(err.Error(), "not enabled") {
+		t.Error("not enabled:", err)
+	}
+}
+
 // A probe of KVM that hangs ends when its time is up, also if the process
 // cannot be ended.
 func TestKVM(t *testing.T) {
-	const greet = `echo '{"QMP":{}}'; read x; echo '{"return":{}}'; read x; `
 	for _, c := range []struct{ name, text, says string }{
-		{"works", greet + `echo '{"return":{"enabled":true,"present":true}}'; read x; echo '{"return":{}}'`, ""},
-		{"off", greet + `echo '{"return":{"enabled":false,"present":true}}'`, "not enabled"},
+		{"works", `test "$1 $2" = "-machine accel=kvm"`, ""},
 		{"refused", "echo Could not access KVM kernel module >&2; exit 1", "Could not access KVM"},
-		{"hangs", "exec sleep 1000", "no answer within"},
+		{"hangs", "exec sleep 1000", "not through its firmware within"},
 	} {
 		limit := 30 * time.Second
 		if c.name == "hangs" {
