@@ -88,7 +88,7 @@ func (n Net) checkPort() error {
 		}
 		return badf("use --net bridge=BRIDGE as root, for a VM with a disk or a kernel; or --net switch", "--net %s,isolated=on can be had only of a TAP that vmrun itself puts into the bridge", n.Mode)
 	case n.Has("br"):
-		return badf("use --net switch=NAME", "--net %s: %s is set on a switch's port, and %s is a bridge", n.Mode, set, n.Get("br"))
+		return badf("use --net switch=NAME; for isolated=on alone --net bridge="+n.Get("br")+" as root", "--net %s: %s is set on a switch's port, and %s is a bridge", n.Mode, set, n.Get("br"))
 	}
 	return badf("leave door= out, and give the VM a disk or a kernel", "--net %s: %s is set on a port of the VM's own, and this one would be at the switch's open door", n.Mode, set)
 }
