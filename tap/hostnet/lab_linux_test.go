@@ -56,13 +56,13 @@ func TestMain(m *testing.M) {
 
 // daemon stands for a switch: a socket, and an orderly end.
 func daemon(path string) int {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM) // first: who finds the socket may end us
 	ln, err := net.Listen("unix", path)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM)
 	<-stop
 	ln.Close()
 	_ = unix.Kill(os.Getpid(), unix.SIGKILL) // the race detector would wait a second
