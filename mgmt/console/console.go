@@ -120,7 +120,7 @@ func (c *Console) Serve(ctx context.Context, ln net.Listener) error {
 			return fmt.Errorf("accept on console: %w", err)
 		default:
 			c.log.Warn("console client could not be taken", "error", err)
-			if link.Recover(ctx) != nil {
+			if !link.Recover(ctx.Done()) {
 				return nil
 			}
 			continue

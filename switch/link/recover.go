@@ -1,22 +1,22 @@
 package link
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // recoverTime is how long who waits for clients waits after a failure.
 const recoverTime = 100 * time.Millisecond
 
-// Recover waits a moment after a client could not be taken, or fails when ctx
-// ends: we are out of descriptors or memory, and others may give some back.
-func Recover(ctx context.Context) error {
-	t := time.NewTimer(recoverTime)
+// Recover is Pause for who could not take a client: we are out of descriptors or
+// memory, and others may give some back.
+func Recover(done <-chan struct{}) bool { return Pause(done, recoverTime) }
+
+// Pause waits for d. It returns false at once when done is closed.
+func Pause(done <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+		return true
+	case <-done:
+		return false
 	}
 }

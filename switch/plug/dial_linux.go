@@ -50,8 +50,8 @@ func (d *dialer) Accept(ctx context.Context) (link.Link, error) {
 	}
 	for {
 		if d.wait > 0 {
-			if err := pause(ctx, d.wait+rand.N(d.wait/4)); err != nil {
-				return nil, err
+			if !link.Pause(ctx.Done(), d.wait+rand.N(d.wait/4)) {
+				return nil, ctx.Err()
 			}
 		}
 		d.wait = min(max(2*d.wait, retryMin), retryMax)

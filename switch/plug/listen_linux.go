@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -130,33 +129,9 @@ func (l *listener) Accept(ctx context.Context) (link.Link, error) {
 		case errors.Is(err, net.ErrClosed):
 			return nil, fmt.Errorf("accept on %v: %w", l.addr, err)
 		}
-		if err := link.Recover(ctx); err != nil {
-			return nil, err
+		if !link.Recover(ctx.Done()) {
+			return nil, ctx.Err()
 		}
-	}
-}
-
-// pause waits for d, or fails when ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// pauseUnless waits for d and tells whether done was closed meanwhile.
-func pauseUnless(done <-chan struct{}, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return false
-	case <-done:
-		return true
 	}
 }
 

@@ -102,8 +102,8 @@ func (d *vdeDoor) serve() {
 			}()
 		case errors.Is(err, net.ErrClosed):
 			return
-		default: // out of descriptors or memory: others may give some back
-			if pauseUnless(d.done, retryMin) {
+		default:
+			if !link.Recover(d.done) {
 				return
 			}
 		}

@@ -37,8 +37,8 @@ func (l *listener) Accept(ctx context.Context) (link.Link, error) {
 		case errors.Is(err, net.ErrClosed):
 			return nil, fmt.Errorf("accept on %v: %w", l.spec, err)
 		}
-		if err := link.Recover(ctx); err != nil {
-			return nil, err
+		if !link.Recover(ctx.Done()) {
+			return nil, ctx.Err()
 		}
 	}
 }
