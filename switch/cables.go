@@ -1,9 +1,7 @@
 package vswitch
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 
 	"vnetkit/switch/link"
 )
@@ -41,9 +39,8 @@ func (d *door) cable() string {
 	if err != nil {
 		return ""
 	}
-	slices.SortFunc(spec.Opts, func(a, b link.Opt) int { return cmp.Compare(a.Key, b.Key) })
 	spec.Addr = ""
-	return d.src.String() + " " + spec.String()
+	return d.src.String() + " " + spec.Sorted().String()
 }
 
 // called is what people call d.

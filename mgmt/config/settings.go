@@ -232,11 +232,7 @@ func (c *Config) PutDefault(text string) error {
 }
 
 // linkKey tells links apart: two specs with the same one open the same thing.
-func linkKey(spec link.Spec) string {
-	spec.Opts = slices.Clone(spec.Opts)
-	slices.SortFunc(spec.Opts, func(a, b link.Opt) int { return cmp.Compare(a.Key, b.Key) })
-	return spec.String()
-}
+func linkKey(spec link.Spec) string { return spec.Sorted().String() }
 
 // title is what people call p.
 func (p *Port) title() string {

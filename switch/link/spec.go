@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -120,6 +121,14 @@ func (s Spec) Done(known ...string) error {
 		return nil
 	}
 	return &KeyError{s.Kind, s.Opts[0].Key, known}
+}
+
+// Sorted is s with its keys in the order of their names: two specs that say the
+// same are then the same text.
+func (s Spec) Sorted() Spec {
+	s.Opts = slices.Clone(s.Opts)
+	slices.SortFunc(s.Opts, func(a, b Opt) int { return cmp.Compare(a.Key, b.Key) })
+	return s
 }
 
 // String writes s so that ParseSpec reads it back.
