@@ -29,7 +29,6 @@ type parcel struct {
 	more   [][]byte // behind body
 	pieces [][]byte // room for more
 	size   uint32   // of everything
-	long   bool     // the virtio header says how many buffers there are
 	merger offload.Merger
 }
 
@@ -51,7 +50,6 @@ func (p *parcel) merge(b *frame.Batch, refs []frame.Ref, headLen uint32) int {
 
 // pack makes p a frame.
 func (p *parcel) pack(l *Link, b *frame.Batch, ref frame.Ref) {
-	p.long = l.headLen == longHead
 	f, e := b.Own(ref), ref.Edit
 	clear(p.stage[:longHead])
 	if o := b.Offload(ref); o != nil && l.features&featTakesCsum != 0 {
@@ -72,7 +70,6 @@ func (p *parcel) pack(l *Link, b *frame.Batch, ref frame.Ref) {
 // packMerged makes p the super-frame that the merger has made.
 func (p *parcel) packMerged(headLen uint32) {
 	head, o := p.merger.Finish()
-	p.long = headLen == longHead
 	clear(p.stage[:longHead])
 	offload.Put(p.stage[:], o, 0)
 	p.head = append(p.stage[:headLen], head...)
@@ -85,8 +82,8 @@ func (p *parcel) packMerged(headLen uint32) {
 
 // copyTo writes p into segments, which have room for it. buffers is how many
 // chains they belong to.
-func (p *parcel) copyTo(segs []segment, buffers int) {
-	if p.long {
+func (p *parcel) copyTo(segs []segment, buffers int, headLen uint32) {
+	if headLen == longHead { // which says so
 		binary.LittleEndian.PutUint16(p.stage[shortHead:], uint16(buffers))
 	}
 	o := outlet{segs: segs, left: p.size}

@@ -248,7 +248,7 @@ func (l *Link) place(r *ring, left int) (fate, error) {
 		}
 	}
 	segs := r.chains(n)
-	l.parcel.copyTo(segs, n)
+	l.parcel.copyTo(segs, n, l.headLen)
 	if r.log != nil {
 		r.logSegments(segs, want)
 	}
