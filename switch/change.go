@@ -240,7 +240,7 @@ func (c *change) apply(op Op, d *door, res *Result) (err error) {
 func (c *change) set(ch Change) error {
 	s := c.s
 	if ch.Ageing != nil {
-		if err := checkAgeing(*ch.Ageing); err != nil {
+		if err := CheckAgeing(*ch.Ageing); err != nil {
 			return err
 		}
 		old := s.ageing

@@ -59,7 +59,7 @@ func New(opt Options) (*Switch, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := checkAgeing(opt.Ageing); err != nil {
+	if err := CheckAgeing(opt.Ageing); err != nil {
 		return nil, err
 	}
 	if opt.FDBSize < 1 || opt.FDBSize > MaxFDBSize {
@@ -109,7 +109,8 @@ func New(opt Options) (*Switch, error) {
 // defaultWorkers leaves half of the machine to the VMs.
 func defaultWorkers() int { return max(1, min(runtime.NumCPU()/2, 8)) }
 
-func checkAgeing(d time.Duration) error {
+// CheckAgeing fails if a switch cannot have an ageing time.
+func CheckAgeing(d time.Duration) error {
 	if d < MinAgeing || d > MaxAgeing || d%time.Second != 0 {
 		return fmt.Errorf("%w: ageing time %v: want whole seconds from %v to %d s", ErrInvalid, d, MinAgeing, MaxAgeing/time.Second)
 	}

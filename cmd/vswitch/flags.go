@@ -153,7 +153,7 @@ func (o *options) resolve(raw rawOptions) (err error) {
 	if o.fdbSize < 1 || o.fdbSize > vswitch.MaxFDBSize {
 		return fmt.Errorf("--fdb-size %d: want 1 to %d", o.fdbSize, vswitch.MaxFDBSize)
 	}
-	if o.ageing < vswitch.MinAgeing || o.ageing > vswitch.MaxAgeing || o.ageing%time.Second != 0 {
+	if vswitch.CheckAgeing(o.ageing) != nil {
 		return fmt.Errorf("--ageing %v: want whole seconds from 1s to 1000000s", o.ageing)
 	}
 	if o.spin < 0 || o.spin > maxSpin {

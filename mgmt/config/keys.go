@@ -148,7 +148,7 @@ func checkMode(s string) error {
 
 func checkAgeing(s string) error {
 	d, err := time.ParseDuration(s)
-	if err != nil || d < vswitch.MinAgeing || d > vswitch.MaxAgeing || d%time.Second != 0 {
+	if err != nil || vswitch.CheckAgeing(d) != nil {
 		return errValue
 	}
 	return nil
