@@ -2,8 +2,6 @@ package domain
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 )
 
@@ -45,7 +43,7 @@ func (b *builder) detail(mode string, c *element) error {
 	case "virtualport", "teaming", "rom", "tune", "coalesce":
 		return lineError(c.line, "<%s> cannot be had from vmrun yet, and going without it would not be what was asked for", c.name)
 	default:
-		b.warnings = append(b.warnings, fmt.Sprintf("line %d: <%s> is not known, and passed over", c.line, c.name))
+		b.warn(c, "<%s> is not known, and passed over", c.name)
 	}
 	return nil
 }
@@ -55,14 +53,7 @@ func (b *builder) driver(c *element) error {
 	b.add("queues", c.attrs["queues"])
 	b.add("rxqueue", c.attrs["rx_queue_size"])
 	b.add("txqueue", c.attrs["tx_queue_size"])
-	for _, key := range slices.Sorted(maps.Keys(c.attrs)) {
-		value := c.attrs[key]
-		switch key {
-		case "name", "queues", "rx_queue_size", "tx_queue_size":
-		default:
-			b.warnings = append(b.warnings, fmt.Sprintf("line %d: driver %s=%q is not known, and passed over", c.line, key, value))
-		}
-	}
+	b.passOver(c, "name", "queues", "rx_queue_size", "tx_queue_size")
 	for _, side := range c.children {
 		prefix := map[string]string{"host": "host_", "guest": "guest_"}[side.name]
 		if prefix == "" {

@@ -33,11 +33,16 @@ func (b *builder) port(mode string, c *element) error {
 	return nil
 }
 
+// warn notes something about e that nobody has to mend.
+func (b *builder) warn(e *element, format string, args ...any) {
+	b.warnings = append(b.warnings, fmt.Sprintf("line %d: ", e.line)+fmt.Sprintf(format, args...))
+}
+
 // passOver warns of attributes of c that are none of those known.
 func (b *builder) passOver(c *element, known ...string) {
 	for _, key := range slices.Sorted(maps.Keys(c.attrs)) {
 		if !slices.Contains(known, key) {
-			b.warnings = append(b.warnings, fmt.Sprintf("line %d: %s %s=%q is not known, and passed over", c.line, c.name, key, c.attrs[key]))
+			b.warn(c, "%s %s=%q is not known, and passed over", c.name, key, c.attrs[key])
 		}
 	}
 }
@@ -54,7 +59,7 @@ func (b *builder) vlan(c *element) error {
 	count := 0
 	for _, tag := range c.children {
 		if tag.name != "tag" {
-			b.warnings = append(b.warnings, fmt.Sprintf("line %d: <%s> is not known, and passed over", tag.line, tag.name))
+			b.warn(tag, "<%s> is not known, and passed over", tag.name)
 			continue
 		}
 		b.passOver(tag, "id", "nativeMode")
@@ -105,12 +110,12 @@ func (b *builder) bandwidth(c *element) error {
 	for _, side := range c.children {
 		prefix := map[string]string{"inbound": "out-", "outbound": "in-"}[side.name] // as the switch sees it
 		if prefix == "" {
-			b.warnings = append(b.warnings, fmt.Sprintf("line %d: <%s> is not known, and passed over", side.line, side.name))
+			b.warn(side, "<%s> is not known, and passed over", side.name)
 			continue
 		}
 		for _, key := range []string{"peak", "burst", "floor"} {
 			if v := side.attrs[key]; v != "" {
-				b.warnings = append(b.warnings, fmt.Sprintf("line %d: %s %s=%q is passed over: the switch keeps to the average at all times", side.line, side.name, key, v))
+				b.warn(side, "%s %s=%q is passed over: the switch keeps to the average at all times", side.name, key, v)
 			}
 		}
 		b.passOver(side, "average", "peak", "burst", "floor")
@@ -139,7 +144,7 @@ func (b *builder) filter(c *element) error {
 	for _, p := range c.children {
 		switch {
 		case p.name != "parameter" || p.attrs["name"] != "MAC":
-			b.warnings = append(b.warnings, fmt.Sprintf("line %d: <%s> %s is not known, and passed over", p.line, p.name, p.attrs["name"]))
+			b.warn(p, "<%s> %s is not known, and passed over", p.name, p.attrs["name"])
 		case p.attrs["value"] == "":
 			return lineError(p.line, "parameter MAC without a value")
 		default:

@@ -236,7 +236,6 @@ func (b *builder) door() (backend, error) {
 	_, vde := b.caps.Netdevs["vde"]
 	switch {
 	case door == "" && (stream || n.Port() != ""): // no other is made for the card
-
 		door = "stream"
 	case door == "" && vde:
 		door = "vde"
