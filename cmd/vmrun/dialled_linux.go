@@ -16,6 +16,7 @@ import (
 	"vnetkit/cmd/vmrun/netdev"
 	"vnetkit/mgmt/api"
 	"vnetkit/mgmt/client"
+	"vnetkit/switch/link"
 )
 
 // A QEMU that cannot connect again (7.2) is dead to a switch that was started
@@ -184,14 +185,7 @@ func (v *vm) watchPorts(done <-chan struct{}) {
 	seen := make([]string, len(v.Ports)) // unknown at first: a switch may have been started since addPorts
 	wait := make([]int, len(v.Ports))
 	said := make([]string, len(v.Ports))
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-done:
-			return
-		case <-tick.C:
-		}
+	for again(done) {
 		for i, p := range v.Ports {
 			now := life(p.Switch)
 			if wait[i] > 0 {
@@ -215,6 +209,9 @@ func (v *vm) watchPorts(done <-chan struct{}) {
 		}
 	}
 }
+
+// again returns true when it is time to look again, and false when done is closed.
+func again(done <-chan struct{}) bool { return link.Pause(done, watchEvery) }
 
 // life tells one life of a switch from another: each makes its api socket anew.
 func life(dir string) string {

@@ -85,14 +85,7 @@ func (v *vm) watchPassts(done <-chan struct{}) {
 		return
 	}
 	last, wait := make([]time.Time, len(v.Passts)), make([]time.Duration, len(v.Passts))
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-done:
-			return
-		case <-tick.C:
-		}
+	for again(done) {
 		for i := range v.Passts {
 			p := &v.Passts[i]
 			if p.Path == "" || p.alive() || time.Since(last[i]) < wait[i] || !v.QEMU.alive() {
