@@ -156,7 +156,7 @@ func TestTimeUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := recorder{enc: json.NewEncoder(file), screen: io.Discard}
-		if err := errors.Join(r.commandOr(timeUp, "fuzz", []string{"sh", "-c", `printf %s "$1"; exit 1`, "", output}), file.Close()); err != nil {
+		if err := errors.Join(r.note(attempt(timeUp, "fuzz", []string{"sh", "-c", `printf %s "$1"; exit 1`, "", output})), file.Close()); err != nil {
 			t.Fatal(err)
 		}
 		text, err := os.ReadFile(path)
