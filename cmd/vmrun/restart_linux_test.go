@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"vnetkit/mgmt/api"
 	"vnetkit/mgmt/client"
 )
@@ -83,8 +85,16 @@ func (b *bench) killSwitch() {
 	if err != nil || pid < 2 {
 		b.t.Fatalf("the switch's pid: %v: %q", err, text)
 	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer unix.Close(fd)
 	_ = syscall.Kill(pid, syscall.SIGKILL)
-	b.await("the switch is dead", func() bool { return began(pid) == "" })
+	b.await("the switch is dead", func() bool { // all threads of it, which hold its lock
+		n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		return n == 1
+	})
 }
 
 // portNames lists the ports of the bench's switch that are there, sorted: each

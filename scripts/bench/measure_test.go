@@ -77,9 +77,13 @@ func TestMeasureThroughTheCopyProgram(t *testing.T) {
 func TestMeasureReportsASwitchThatDies(t *testing.T) {
 	b := testBed(t)
 	pe := &peer{name: "dying", start: func(b *bed, _ *plan) (*running, error) {
-		return startProgram(b, exec.Command("sh", "-c", "echo no such luck >&2; exit 3"), func(int) linkSpec {
+		run, err := startProgram(b, exec.Command("sh", "-c", "echo no such luck >&2; exit 3"), func(int) linkSpec {
 			return linkSpec{Kind: "unix", Addr: filepath.Join(b.dir, "nothing")}
 		})
+		for end := time.Now().Add(30 * time.Second); err == nil && run.proc.dead() == nil && time.Now().Before(end); {
+			time.Sleep(time.Millisecond) // a busy machine has not even run it when the clients give up
+		}
+		return run, err
 	}}
 	_, err := b.measure(pe, &plan{jobs: pairJobs(1, 64, 64), ready: 100 * time.Millisecond})
 	if err == nil || !strings.Contains(err.Error(), "no such luck") {
