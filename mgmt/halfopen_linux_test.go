@@ -44,9 +44,7 @@ func TestThousandHalfRequests(t *testing.T) {
 			if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "held\n" {
 				t.Fatalf("%q %v", line, err)
 			}
-			if n := s.Server.Connections(); n < 192 {
-				t.Fatalf("only %d are held open", n)
-			}
+			mgmttest.Until(t, "as many held open as may be", func() bool { return s.Server.Connections() >= 192 })
 			for range 50 {
 				get[api.Info](t, s, "/v1/info")
 				if status, answer := do(t, s, "PATCH", "/v1/ports/1", `{"mtu":1500}`); status != http.StatusOK {
