@@ -1,8 +1,10 @@
 package vswitch
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // aimMirrors tells the ports of a new topology who watches them. Most switches
@@ -42,25 +44,64 @@ func (p *Port) watches(q *Port) (in, out bool) {
 	return in, out
 }
 
-// followName has mirrors that show p, by the name that it had, name it by the one
-// that it has now.
+// followName has whoever shows p by the name that it had name it by the one that
+// it has now: mirrors, doors whose clients become mirrors, the default settings.
 func (c *change) followName(p *Port, was string) {
-	now := p.name()
+	s, now := c.s, p.name()
 	if now == was {
 		return
 	}
-	for _, m := range c.s.ports {
-		old := m.cfg.Mirror
-		if !slices.ContainsFunc(old, func(f MirrorFrom) bool { return f.Port == was }) {
-			continue
+	for _, m := range s.ports {
+		if c.renameIn(&m.cfg.Mirror, was, now) {
+			c.event(EventPortChanged, m, describe(m.cfg))
 		}
-		m.cfg.Mirror = slices.Clone(old) // infos share the old one
-		for i, f := range old {
-			if f.Port == was {
-				m.cfg.Mirror[i].Port = now
-			}
-		}
-		c.undo = append(c.undo, func() { m.cfg.Mirror = old })
-		c.event(EventPortChanged, m, describe(m.cfg))
 	}
+	for _, d := range s.doors {
+		if d.listening() {
+			c.renameInDoor(d, was, now)
+		}
+	}
+	if c.renameIn(&s.defaults.Mirror, was, now) {
+		c.event(EventSwitchChanged, nil, fmt.Sprintf("default port settings %s", s.defaults.Text()))
+	}
+}
+
+// renameInDoor is renameIn for what d makes ports of. A door is called what its
+// Spec says, so that is another name of the door, too.
+func (c *change) renameInDoor(d *door, was, now string) {
+	spec := d.spec
+	if !c.renameIn(&d.cfg.Mirror, was, now) || !spec.Has("mirror") {
+		return // or it is the default settings that say so
+	}
+	text := mirrorText(d.cfg.Mirror)
+	d.spec = spec.With("mirror", text)
+	c.undo = append(c.undo, func() { d.spec = spec })
+	c.event(EventDoorClosed, nil, spec.String())
+	c.event(EventDoorOpened, nil, d.spec.String())
+}
+
+// renameIn replaces a name in a list of what is to be shown, and tells whether
+// it was there.
+func (c *change) renameIn(list *[]MirrorFrom, was, now string) bool {
+	old := *list
+	if !slices.ContainsFunc(old, func(f MirrorFrom) bool { return f.Port == was }) {
+		return false
+	}
+	*list = slices.Clone(old) // infos share the old one
+	for i, f := range old {
+		if f.Port == was {
+			(*list)[i].Port = now
+		}
+	}
+	c.undo = append(c.undo, func() { *list = old })
+	return true
+}
+
+// mirrorText writes list as ParseMirror reads it.
+func mirrorText(list []MirrorFrom) string {
+	parts := make([]string, len(list))
+	for i, m := range list {
+		parts[i] = m.String()
+	}
+	return strings.Join(parts, "+")
 }

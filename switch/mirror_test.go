@@ -2,10 +2,14 @@ package vswitch
 
 import (
 	"errors"
+	"net"
+	"strconv"
 	"strings"
 	"testing"
 
 	"vnetkit/switch/frame"
+	"vnetkit/switch/link"
+	sockets "vnetkit/switch/plug"
 )
 
 func TestForwardMirror(t *testing.T) {
@@ -145,6 +149,59 @@ func TestForwardMirrorFollowsName(t *testing.T) {
 	shows(" beta:in gamma:out") // they have swapped names
 	l.set(a, PortChange{Name: ptr("")})
 	shows(" port1:in gamma:out")
+}
+
+// What will make mirrors follows names, too: doors and the default settings. A
+// change that fails leaves them alone.
+func TestForwardMirrorDoorsFollowName(t *testing.T) {
+	dir := cableDir(t)
+	l := newLab(t, Options{Kinds: []link.Kind{sockets.VDE(), sockets.Stream()}, Default: PortConfig{Mirror: []MirrorFrom{{Port: "b", In: true}}}})
+	sw := l.sw
+	for _, spec := range []string{"vde:,id=1,name=a,mirror=none", "vde:,id=2,name=b,mirror=none", "stream:unix:" + dir + "/s,mirror=a:in+2:out,mtu=100", "stream:unix:" + dir + "/t"} {
+		if _, err := sw.Add(t.Context(), spec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says := func(first, def string) {
+		t.Helper()
+		in := sw.Info()
+		if want := "stream:unix:" + dir + "/s,mirror=" + first + "+2:out,mtu=100"; in.Doors[0].Name != want || in.Doors[0].Spec != want {
+			t.Errorf("door %+v, want %s", in.Doors[0], want)
+		}
+		if want := "stream:unix:" + dir + "/t"; in.Doors[1].Name != want {
+			t.Errorf("door %+v, want %s", in.Doors[1], want)
+		}
+		if text := in.Default.Text(); text != "mirror="+def {
+			t.Errorf("the default settings are %s, want %s", text, def)
+		}
+	}
+	rename := func(ref, name string) Op {
+		return Op{SetPort: &SetPortOp{Port: ref, Change: PortChange{Name: &name}}}
+	}
+	for _, ops := range [][]Op{{rename("a", "x"), rename("b", "x")}, {rename("a", "b")}} {
+		if _, err := sw.Apply(t.Context(), ops); !errors.Is(err, ErrPortExists) {
+			t.Fatalf("error %v", err)
+		}
+		says("a:in", "b:in")
+	}
+	if _, err := sw.Apply(t.Context(), []Op{rename("a", "x"), rename("b", "")}); err != nil {
+		t.Fatal(err)
+	}
+	says("x:in", "port2:in")
+	for _, door := range []struct{ socket, shows string }{{"s", "x:in+2:out"}, {"t", "port2:in"}} {
+		nc, err := net.Dial("unix", dir+"/"+door.socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		e := l.await(func(e Event) bool { return e.Type == EventLinkUp })
+		if p, err := sw.Port(strconv.Itoa(e.Port)); err != nil || mirrorText(p.Config.Mirror) != door.shows {
+			t.Errorf("a client of %s shows %v, want %s (%v)", door.socket, p.Config.Mirror, door.shows, err)
+		}
+	}
+	if err := sw.Remove("stream:unix:" + dir + "/s,mirror=x:in+2:out,mtu=100"); err != nil {
+		t.Errorf("the door by its new name: %v", err)
+	}
 }
 
 // A port that becomes a mirror knows its stations no longer.

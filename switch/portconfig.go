@@ -28,11 +28,7 @@ func (c PortConfig) Text() string {
 	add(c.MTU != 0 && c.MTU != frame.MaxMTU, "mtu", strconv.Itoa(c.MTU))
 	add(c.MACLimit != 0, "maclimit", strconv.Itoa(c.MACLimit))
 	add(!c.Sources.any(), "allowmac", c.Sources.String())
-	var from []string
-	for _, m := range c.Mirror {
-		from = append(from, m.String())
-	}
-	add(len(from) > 0, "mirror", strings.Join(from, "+"))
+	add(len(c.Mirror) > 0, "mirror", mirrorText(c.Mirror))
 	return strings.Join(parts, ",")
 }
 

@@ -192,17 +192,32 @@ func (d *differ) ports() {
 	d.mirrors()
 }
 
-// mirrors says once more what mirrors are to show, if ports change their names:
-// the switch has them follow the ports, and the file may mean others.
+// mirrors says once more what is to be shown, if ports change their names: the
+// switch has mirrors follow them, and the file may mean others.
 func (d *differ) mirrors() {
 	if !slices.ContainsFunc(d.set, func(s vswitch.SetPortOp) bool { return s.Change.Name != nil }) {
 		return
 	}
 	for _, p := range d.pairs {
-		if mirror := portConfig(d.want.full(p.want)).Mirror; len(mirror) > 0 && !p.have.door {
+		mirror := portConfig(d.want.full(p.want)).Mirror
+		switch {
+		case len(mirror) == 0:
+		case !p.have.door:
 			d.set = append(d.set, vswitch.SetPortOp{Port: p.have.ref, Change: vswitch.PortChange{Mirror: &mirror}})
+		case !slices.Contains(d.remove, p.have.ref):
+			d.resetDoor(p)
 		}
 	}
+	if cfg := portConfig(d.want.Default); len(cfg.Mirror) > 0 {
+		d.change.Default = &cfg
+	}
+}
+
+// resetDoor gives an open door other settings for clients to come.
+func (d *differ) resetDoor(p pair) {
+	again := Port{Link: p.have.Link}
+	d.remove = append(d.remove, p.have.ref)
+	d.add = append(d.add, again.spec(lean(d.have.Default, d.want.full(p.want))))
 }
 
 // stay changes the settings of a port whose link stays.
@@ -224,9 +239,7 @@ func (d *differ) stay(p pair) {
 	}
 	if p.have.door {
 		d.item("~", "%s: %s (for clients to come)", p.have.title(), text)
-		again := Port{Link: p.have.Link}
-		d.remove = append(d.remove, p.have.ref)
-		d.add = append(d.add, again.spec(lean(d.have.Default, wanted)))
+		d.resetDoor(p)
 		return
 	}
 	d.item("~", "%s: %s", p.have.title(), text)

@@ -159,25 +159,55 @@ func TestReload(t *testing.T) {
 	}
 }
 
+const mirrored = "[port-default]\nmirror = \"a:out\"\n[[port]]\nspec = \"stream:unix:DIR/a,connect=on,name=a,mirror=none\"\n[[port]]\nspec = \"stream:unix:DIR/b,connect=on,name=b,mirror=none\"\n" +
+	"[[port]]\nspec = \"stream:unix:DIR/m,connect=on,name=m,mirror=a:in\"\n[[port]]\nspec = \"stream:unix:DIR/door,mirror=a\"\n"
+
 // What a mirror shows is what the file says, though ports change their names and
-// the switch has mirrors follow them.
+// the switch has mirrors follow them, and what will make mirrors.
 func TestReloadNamesOfMirrored(t *testing.T) {
-	const text = "[[port]]\nspec = \"stream:unix:DIR/a,connect=on,name=a\"\n[[port]]\nspec = \"stream:unix:DIR/b,connect=on,name=b\"\n" +
-		"[[port]]\nspec = \"stream:unix:DIR/m,connect=on,name=m,mirror=a:in\"\n"
 	for _, subst := range [][]string{
-		{"name=a", "name=c"}, // the mirror waits for another a
-		{"name=a", "name=c", "mirror=a", "mirror=c"},
+		{"name=a", "name=c"}, // the mirrors wait for another a
+		{"name=a", "name=c", "mirror=a", "mirror=c", "\"a:out", "\"c:out"},
 		{"name=a", "name=b", "name=b", "name=a"},
 		{"name=a", "name=c", "mirror=a:in", "mirror=b:out"},
 	} {
-		l := newLab(t, text)
-		l.write(strings.NewReplacer(subst...).Replace(text))
+		l := newLab(t, mirrored)
+		l.write(strings.NewReplacer(subst...).Replace(mirrored))
 		if _, err := l.Reload(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
 		if text := l.differs(); text != "" {
 			t.Errorf("%q: the switch is not what the file says:\n%s", subst, text)
 		}
+	}
+}
+
+// A port's new name is saved wherever the file names it, and a switch that starts
+// with that file shows the same port.
+func TestSaveNamesOfMirrored(t *testing.T) {
+	l := newLab(t, mirrored)
+	c := "c"
+	if _, err := l.Switch.SetPort("a", vswitch.PortChange{Name: &c}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Save(l.File, Running(l.Switch, l.Started, l.Own).visible(), false); err != nil {
+		t.Fatal(err)
+	}
+	if text := l.differs(); text != "" {
+		t.Errorf("the file is not what the switch is:\n%s", text)
+	}
+	want, err := l.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := want.TOML()
+	for _, says := range []string{"c:out", "c:in", "c:both"} {
+		if !strings.Contains(text, `"`+says+`"`) {
+			t.Errorf("no mirror of %s:\n%s", says, text)
+		}
+	}
+	if strings.Contains(text, `"a:`) {
+		t.Errorf("a mirror of the old name:\n%s", text)
 	}
 }
 

@@ -70,6 +70,17 @@ func (s *Spec) Take(key string) (value string, ok bool) {
 	return value, true
 }
 
+// With is s with another value of key, which it has.
+func (s Spec) With(key, value string) Spec {
+	s.Opts = slices.Clone(s.Opts)
+	for i := range s.Opts {
+		if s.Opts[i].Key == key {
+			s.Opts[i].Value = value
+		}
+	}
+	return s
+}
+
 // TakeSwitch removes key, whose value is on or off, and returns it, or def if
 // it is not there.
 func (s *Spec) TakeSwitch(key string, def bool) (bool, error) {
