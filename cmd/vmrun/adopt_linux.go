@@ -18,7 +18,7 @@ func (v *vm) tend() {
 	if v.Keeper.alive() || v.swept() {
 		return
 	}
-	lock, err := lockVM(v.dir)
+	lock, err := lockVM(v.dir, 0)
 	if err != nil {
 		return // a keeper is on its way, or has just cleared up
 	}
@@ -47,7 +47,7 @@ func (v *vm) adopt() (wait func(), err error) {
 	if err != nil { // Linux before 5.3, or it has just ended
 		fd = -1
 	}
-	v.Keeper = process{PID: os.Getpid(), Began: began(os.Getpid())}
+	v.Keeper = thisProcess()
 	fmt.Fprintf(os.Stderr, "vmrun: the keeper was killed; process %d keeps the VM from now on\n", v.Keeper.PID)
 	return func() {
 		for v.QEMU.alive() { // and not another that has its number

@@ -33,10 +33,7 @@ func (o *order) keep(ctx context.Context, path string, argv []string, remark str
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return stateError(fmt.Errorf("make the VM's directory: %w", err))
-	}
-	lock, err := lockVM(dir)
+	lock, err := lockNew(dir)
 	if err != nil {
 		return err
 	}
@@ -49,6 +46,7 @@ func (o *order) keep(ctx context.Context, path string, argv []string, remark str
 		old.sweep()
 	}
 	v := o.record(dir, path, argv)
+	v.Keeper = thisProcess() // until there is one
 	if err := errors.Join(o.writeSeed(), v.save()); err != nil {
 		if none != nil {
 			_ = v.forget()
@@ -73,19 +71,6 @@ func (o *order) keep(ctx context.Context, path string, argv []string, remark str
 	}
 	fmt.Fprintf(e.stdout, "  console  vmrun console %s\n", v.Name)
 	return nil
-}
-
-// lockVM keeps two from starting one VM, and is the keeper's while it lives.
-func lockVM(dir string) (*os.File, error) {
-	f, err := os.OpenFile(dir+"/lock", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, stateError(err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = f.Close()
-		return nil, &api.Error{Code: api.ErrFailed, Message: "a VM of this name runs or is being started", Hint: "give this one another --name, or wait"}
-	}
-	return f, nil
 }
 
 // record is the VM that is to be.
@@ -224,8 +209,10 @@ func keeper(name string) error {
 
 // begin starts helpers and QEMU; what has been begun is undone by clear.
 func (v *vm) begin() (wait func(), err error) {
-	self := os.Getpid()
-	v.Keeper = process{PID: self, Began: began(self)}
+	v.Keeper = thisProcess()
+	if err := v.save(); err != nil {
+		return nil, err
+	}
 	for _, s := range v.Scripts {
 		if err := os.WriteFile(v.path(s.Name), []byte(s.Text), 0o700); err != nil {
 			return nil, err

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 
 	"vnetkit/cmd/vmrun/netdev"
 )
@@ -20,6 +21,7 @@ func canBeDialled(string) bool                           { return false }
 func (o *order) dialled(netdev.Net, int) (p dialledPort) { return p }
 func (v *vm) removePorts()                               {}
 func (v *vm) tend()                                      { v.sweep() }
+func (v *vm) lockIdle() (*os.File, error)                { return nil, errors.ErrUnsupported }
 func keeper(string) error                                { return errors.ErrUnsupported }
 func (v *vm) runLogged([]string)                         {}
 func (v *vm) kill() error                                { return errors.ErrUnsupported }

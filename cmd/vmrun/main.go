@@ -36,10 +36,13 @@ var (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], env{
+	ports := new(chosenPorts)
+	code := run(os.Args[1:], env{
 		stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(),
-		lookPath: exec.LookPath, exec: syscall.Exec, probe: qemu.Probe, kvm: kvmWorks, free: portIsFree,
-	}))
+		lookPath: exec.LookPath, exec: syscall.Exec, probe: qemu.Probe, kvm: kvmWorks, free: ports.take,
+	})
+	ports.release()
+	os.Exit(code)
 }
 
 // env is what run needs of the system.
@@ -50,7 +53,7 @@ type env struct {
 	exec           func(path string, argv, environ []string) error // does not return when it works
 	probe          func(ctx context.Context, program, cache string) (netdev.Caps, error)
 	kvm            func(ctx context.Context, program string) error
-	free           func(port int) bool
+	free           func(port int) bool // if so, it is ours
 }
 
 const help = `Start a VM with any network that QEMU can have.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/bits"
 	"net"
 	"strconv"
@@ -77,17 +78,39 @@ func freeSSHPort(name string, free func(port int) bool) (int, error) {
 	return ln.Addr().(*net.TCPAddr).Port, ln.Close()
 }
 
-// portIsFree tells whether nobody on this host has a TCP port. Somebody may take
-// it before QEMU does, which then says so.
-func portIsFree(port int) bool {
+// chosenPorts are those that this vmrun has chosen. QEMU takes them later: until then
+// no other vmrun on this host may choose the same.
+type chosenPorts struct{ reserved []io.Closer }
+
+// take tells whether nobody on this host has a TCP port, and keeps it from other
+// vmruns. A program that is none may take it before QEMU does, which then says so.
+func (c *chosenPorts) take(port int) bool {
+	mine, err := reservePort(port)
+	if err != nil {
+		return false
+	}
 	for _, host := range []string{"127.0.0.1", ""} {
 		ln, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 		if err != nil {
+			_ = mine.Close()
 			return false
 		}
 		_ = ln.Close()
 	}
+	c.reserved = append(c.reserved, mine)
 	return true
+}
+
+// notKept is a port that cannot be kept from others.
+type notKept struct{}
+
+func (notKept) Close() error { return nil }
+
+// release is for when QEMU has them.
+func (c *chosenPorts) release() {
+	for _, r := range c.reserved {
+		_ = r.Close()
+	}
 }
 
 // withSSH has a user network forward a port to the guest's SSH.

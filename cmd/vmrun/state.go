@@ -109,6 +109,9 @@ type process struct {
 // alive tells whether the process runs.
 func (p process) alive() bool { return p.PID > 0 && p.Began != "" && began(p.PID) == p.Began }
 
+// thisProcess is the one that runs this.
+func thisProcess() process { return process{PID: os.Getpid(), Began: began(os.Getpid())} }
+
 // began is when a process started, in the kernel's ticks; "": there is none, or
 // it has ended and nobody has taken notice yet.
 func began(pid int) string {
@@ -230,11 +233,29 @@ func (v *vm) state() string {
 	switch {
 	case v.QEMU.alive():
 		return "running"
-	case v.Keeper.alive():
+	case v.Keeper.alive() && v.QEMU.PID == 0:
 		return "starting"
+	case v.Keeper.alive():
+		return "ending" // it is cleared up after
 	}
 	return "stopped"
 }
+
+// settled loads a VM, and waits while it is being started or cleared up after.
+func settled(name string) (*vm, error) {
+	for deadline := time.Now().Add(settleTime); ; time.Sleep(10 * time.Millisecond) {
+		v, err := load(name)
+		if err != nil || v.state() == "running" || v.state() == "stopped" {
+			return v, err
+		}
+		if time.Now().After(deadline) {
+			return nil, &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("VM %s is still %s", name, v.state()), Hint: fmt.Sprintf("see %s; process %d is at it", v.path("log"), v.Keeper.PID)}
+		}
+	}
+}
+
+// settleTime is how long a VM may take to start or to be cleared up after.
+const settleTime = 2 * time.Minute
 
 // sweep clears up after a VM whose keeper was killed and which has ended.
 func (v *vm) sweep() {

@@ -170,7 +170,7 @@ func setLink(ctx context.Context, args []string) error {
 const stopTime = 90 * time.Second
 
 func stopVM(ctx context.Context, name string) error {
-	v, err := load(name)
+	v, err := settled(name)
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func stopVM(ctx context.Context, name string) error {
 }
 
 func killVM(name string) error {
-	v, err := load(name)
+	v, err := settled(name)
 	if err != nil {
 		return err
 	}
@@ -221,14 +221,38 @@ func (v *vm) ended(limit time.Duration) bool {
 
 func removeVM(name string) error {
 	v, err := load(name)
+	if err == nil && v.state() == "ending" {
+		v, err = settled(name)
+	}
 	if err != nil {
 		return err
 	}
-	if v.state() != "stopped" {
-		return &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("VM %s runs", name), Hint: "vmrun stop " + name}
+	if err := v.mustNotRun(); err != nil {
+		return err
 	}
-	v.tend()
+	lock, err := v.lockIdle()
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if v, err = load(name); err != nil {
+		return err
+	}
+	if err := v.mustNotRun(); err != nil { // it was started meanwhile, and its keeper killed
+		return err
+	}
+	v.sweep()
 	return v.forget()
+}
+
+func (v *vm) mustNotRun() error {
+	switch v.state() {
+	case "running":
+		return &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("VM %s runs", v.Name), Hint: "vmrun stop " + v.Name}
+	case "stopped":
+		return nil
+	}
+	return &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("VM %s is being started", v.Name), Hint: "vmrun kill " + v.Name}
 }
 
 // forget removes what we have made of a VM, and nothing else.
