@@ -267,8 +267,8 @@ func (c *change) set(ch Change) error {
 		}
 	}
 	if ch.Default != nil {
-		if err := ch.Default.Validate(); err != nil {
-			return fmt.Errorf("default port settings: %w", err)
+		if err := ch.Default.validateDefault(); err != nil {
+			return err
 		}
 		old := s.defaults
 		c.undo = append(c.undo, func() { s.defaults = old })

@@ -70,6 +70,7 @@ type PortConfig struct {
 	// User and Group are who may plug in where clients claim a port: this uid,
 	// and the members of this gid. Root always may. Both nil: anybody.
 	User, Group *int
+	Unsaved     bool // no part of the configuration: who added the port adds it again
 	Pool        bool // of a Vacancy: may be given to a client that asks for no number
 	Keep        bool // the port stays when the client leaves that made it
 }
@@ -146,6 +147,7 @@ type PortChange struct {
 	RootGuard   *bool
 	Storm       *Storm
 	User, Group *int // Anybody: no restriction
+	Unsaved     *bool
 	Pool, Keep  *bool
 }
 
@@ -179,6 +181,7 @@ func (c PortConfig) apply(ch PortChange) PortConfig {
 	set(&c.STP.BPDUGuard, ch.BPDUGuard)
 	set(&c.STP.RootGuard, ch.RootGuard)
 	set(&c.Storm, ch.Storm)
+	set(&c.Unsaved, ch.Unsaved)
 	set(&c.Pool, ch.Pool)
 	set(&c.Keep, ch.Keep)
 	c.User, c.Group = restrict(c.User, ch.User), restrict(c.Group, ch.Group)

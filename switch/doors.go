@@ -358,6 +358,7 @@ var commonKeys = map[string]func(*PortConfig, string) error{
 	"allowuser":   func(c *PortConfig, v string) (err error) { c.User, err = ParseUser(v); return },
 	"allowgroup":  func(c *PortConfig, v string) (err error) { c.Group, err = ParseGroup(v); return },
 	"down":        func(c *PortConfig, v string) (err error) { c.Down, err = onOff(v); return },
+	"save":        func(c *PortConfig, v string) error { return setSaved(c, v) },
 }
 
 // takeCommon moves the common keys from a Spec into settings.

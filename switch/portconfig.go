@@ -2,6 +2,7 @@ package vswitch
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,8 +29,27 @@ func (c PortConfig) Text() string {
 	add(c.MTU != 0 && c.MTU != frame.MaxMTU, "mtu", strconv.Itoa(c.MTU))
 	add(c.MACLimit != 0, "maclimit", strconv.Itoa(c.MACLimit))
 	add(!c.Sources.any(), "allowmac", c.Sources.String())
+	add(c.Unsaved, "save", "off")
 	add(len(c.Mirror) > 0, "mirror", mirrorText(c.Mirror))
 	return strings.Join(parts, ",")
+}
+
+// validateDefault checks c as the settings of ports whose Spec says nothing.
+func (c PortConfig) validateDefault() error {
+	err := c.Validate()
+	if err == nil && c.Unsaved {
+		err = fmt.Errorf("%w: save=off is for single ports", ErrInvalid)
+	}
+	if err != nil {
+		return fmt.Errorf("default port settings: %w", err)
+	}
+	return nil
+}
+
+func setSaved(c *PortConfig, v string) error {
+	saved, err := onOff(v)
+	c.Unsaved = !saved
+	return err
 }
 
 // showsItself tells whether port id, set to c, would be a mirror of itself.

@@ -178,6 +178,7 @@ func describe(c PortConfig) string {
 		{c.Transparent, ",transparent=on"},
 		{c.Isolated, ",isolated=on"},
 		{c.Down, ",down=on"},
+		{c.Unsaved, ",save=off"},
 		{c.MACLimit > 0, ",maclimit=" + strconv.Itoa(c.MACLimit)},
 		{!c.Impair.Good(), ",impair=" + c.Impair.String()},
 	} {

@@ -68,8 +68,8 @@ func New(opt Options) (*Switch, error) {
 	if err := checkMaxPort(opt.MaxPort); err != nil {
 		return nil, err
 	}
-	if err := opt.Default.Validate(); err != nil {
-		return nil, fmt.Errorf("default port settings: %w", err)
+	if err := opt.Default.validateDefault(); err != nil {
+		return nil, err
 	}
 	opt.STP = opt.STP.withDefaults()
 	if err := opt.STP.validate(opt.Hub); err != nil {

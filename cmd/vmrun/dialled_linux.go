@@ -79,6 +79,9 @@ const dialTime = 5 * time.Second
 func (p dialledPort) add() error {
 	return p.with(func(ctx context.Context, c *client.Client) error {
 		specs := p.specs()
+		for i := range specs {
+			specs[i] += ",save=off" // it is the keeper that adds the port to the switch's next life
+		}
 		have, err := p.find(ctx, c)
 		if err != nil || len(have) > 0 && p.Set == "" || len(have) == 1 && slices.Contains(specs, have[0].Spec) {
 			return err

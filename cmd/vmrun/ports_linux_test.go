@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -132,6 +133,61 @@ func TestPortSettings(t *testing.T) {
 		return up == 6
 	})
 	check()
+}
+
+// A VM's ports are the VM's: the switch's configuration is saved without them, a
+// reload leaves them alone, and a switch starts with that file when the VM is gone.
+func TestConfigWithoutPorts(t *testing.T) {
+	b := newBench(t, nil)
+	file := b.home + "/sw.toml"
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("[[port]]\nspec = \"vde:,id=9,name=mine\"\n")
+	b.sw("--config", file)
+	v := b.start("one", "--net", "switch,door=vhost,vlan=10", "--net", "switch", "--", "-S")
+	ports := func() (names []string) {
+		t.Helper()
+		if err := b.ask(func(c *client.Client) error {
+			list, err := c.Ports(t.Context())
+			for _, p := range list {
+				names = append(names, p.Name)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(names)
+		return names
+	}
+	all := []string{"mine", "one.0", "one.1"}
+	if now := ports(); !slices.Equal(now, all) {
+		t.Fatalf("ports %q", now)
+	}
+	if err := b.ask(func(c *client.Client) error {
+		if r, err := c.Reload(t.Context()); err != nil || len(r.Changes) != 0 {
+			t.Errorf("reload: %+v, %v", r, err)
+		}
+		running, err := c.Config(t.Context())
+		write(running.TOML)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if now := ports(); !slices.Equal(now, all) {
+		t.Errorf("ports after a reload: %q", now)
+	}
+	b.must("kill", "one")
+	b.await("the keeper ends", func() bool { return began(v.Keeper.PID) == "" })
+	b.must("rm", "one")
+	b.killSwitch()
+	b.sw("--config", file)
+	if now := ports(); !slices.Equal(now, []string{"mine"}) {
+		t.Errorf("ports of the next life: %q", now)
+	}
 }
 
 // A port that dials the VM from before and is set otherwise, or not at all, makes

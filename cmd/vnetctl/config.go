@@ -21,7 +21,8 @@ func (a *app) configCommand() *cobra.Command {
 		Long: `Show and save a switch's configuration, and compare it with its file.
 
 The configuration is what vswitch --config FILE reads. Ports that clients made
-by plugging in at a door are no part of it. Other verbs change the running
+by plugging in at a door are no part of it, nor are those that were added with
+save=off, as vmrun adds a VM's. Other verbs change the running
 switch only: save keeps what they did, vnetctl reload undoes it.`,
 		Example: `  vnetctl config show
   vnetctl config diff

@@ -229,6 +229,7 @@ Keys of every kind
   allowuser=U     only this user, and root, may claim the port (kind vde)
   allowgroup=G    and the members of this group
   down=on         carry nothing
+  save=off        vnetctl config save leaves the port out, and reload leaves it alone
   edge=E          leads to stations only: on, off, or auto (no bridge is heard); with --stp
   cost=N          of the way through it to the root; 0: 20000, to a vde_switch 20000000
   priority=N      16 to 240 in steps of 16, the lowest is chosen; 0: 128

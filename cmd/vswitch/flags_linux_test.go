@@ -113,7 +113,7 @@ func TestHelpAndVersion(t *testing.T) {
 		t.Errorf("--help: exit code %d, %s", code, stderr)
 	}
 	words := []string{"--sock", "--port", "--mode", "stream:unix:PATH", "stream:tcp:", "connect=on", "id=N", "name=S", "vlan=V", "tagged=", "transparent=on",
-		"isolated=on", "mtu=N", "maclimit=N", "mirror=", "down=on"}
+		"isolated=on", "mtu=N", "maclimit=N", "mirror=", "down=on", "save=off"}
 	for _, k := range kinds {
 		words = append(words, k.Name+":")
 	}

@@ -41,6 +41,8 @@ type Port struct {
 	Name string    // "": none given
 	Set  Settings  // as given
 
+	unsaved bool // no part of what is saved, and left alone by a reload
+
 	ref    string // running: what the switch calls it, its number or a door's spec
 	door   bool   // running: each client becomes a port
 	named  bool   // running: its spec has a number or a name, so that it is no door

@@ -129,6 +129,8 @@ func (d *differ) match() {
 	})
 	d.moved = pairUp(&have, &want, func(a, b *Port) int {
 		switch {
+		case a.unsaved:
+			return 0
 		case b.ID != 0 && a.ID == b.ID:
 			return 3
 		case b.Name != "" && a.Name == b.Name:
@@ -139,6 +141,9 @@ func (d *differ) match() {
 		return 0
 	})
 	for _, p := range have {
+		if p.unsaved {
+			continue // others look after it
+		}
 		d.Removed++
 		d.item("-", "%s", p.describe())
 		d.remove = append(d.remove, p.ref)
@@ -215,7 +220,7 @@ func (d *differ) mirrors() {
 
 // resetDoor gives an open door other settings for clients to come.
 func (d *differ) resetDoor(p pair) {
-	again := Port{Link: p.have.Link}
+	again := Port{Link: p.have.Link, unsaved: p.want.unsaved}
 	d.remove = append(d.remove, p.have.ref)
 	d.add = append(d.add, again.spec(lean(d.have.Default, d.want.full(p.want))))
 }
@@ -227,6 +232,9 @@ func (d *differ) stay(p pair) {
 	oldName, name := p.have.givenName(p.have.ID), p.want.givenName(p.have.ID)
 	if oldName != name {
 		text = join(fmt.Sprintf("name %s -> %s", cmp.Or(oldName, "none"), cmp.Or(name, "none")), text)
+	}
+	if p.have.unsaved && !p.want.unsaved {
+		text = join(text, "save off -> on")
 	}
 	if text == "" {
 		if !p.want.own {
@@ -246,6 +254,9 @@ func (d *differ) stay(p pair) {
 	ch := portChange(old, wanted)
 	if oldName != name {
 		ch.Name = &name
+	}
+	if p.have.unsaved != p.want.unsaved {
+		ch.Unsaved = &p.want.unsaved
 	}
 	d.set = append(d.set, vswitch.SetPortOp{Port: p.have.ref, Change: ch})
 }

@@ -159,6 +159,50 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// What is not to be saved is no part of the configuration, until a file names it.
+func TestUnsaved(t *testing.T) {
+	l := newLab(t, base)
+	before := Running(l.Switch, l.Started, l.Own).TOML()
+	for _, spec := range []string{"stream:unix:" + l.dir + "/vm,connect=on,name=vm,vlan=7,save=off", "stream:unix:" + l.dir + "/vms,save=off"} {
+		if _, err := l.Switch.Add(t.Context(), spec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Switch.AddFDB(7, parseMAC("02:00:00:00:00:09"), "vm"); err != nil {
+		t.Fatal(err)
+	}
+	if after := Running(l.Switch, l.Started, l.Own).TOML(); after != before {
+		t.Errorf("it is saved:\n%s", after)
+	}
+	if text := l.differs(); text != "" {
+		t.Errorf("a reload would change:\n%s", text)
+	}
+	l.write("")
+	if r, err := l.Reload(t.Context(), false); err != nil || r.Removed != 4 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if ports, doors := l.Switch.Ports(), l.Switch.Info().Doors; len(ports) != 1 || ports[0].Config.Name != "vm" || len(doors) != 2 {
+		t.Fatalf("left: %+v, %+v", ports, doors)
+	}
+	l.write("[[port]]\nspec = \"stream:unix:DIR/new,connect=on,name=vm\"\n")
+	if _, err := l.Reload(t.Context(), false); !errors.Is(err, vswitch.ErrPortExists) {
+		t.Errorf("another port of its name: %v", err)
+	}
+	l.write("[[port]]\nspec = \"stream:unix:DIR/vm,connect=on,name=vm\"\nvlan = 8\n[[port]]\nspec = \"stream:unix:DIR/vms\"\n")
+	r, err := l.Reload(t.Context(), false)
+	if want := "~ port vm: vlan 7 -> 8, save off -> on"; err != nil || r.Changed != 2 || r.Changes[0] != want {
+		t.Errorf("%+v, %v, want %s", r, err, want)
+	}
+	saved := Running(l.Switch, l.Started, l.Own)
+	if len(saved.visible().Ports) != 2 || len(saved.FDB) != 1 {
+		t.Errorf("this is saved:\n%s", saved.TOML())
+	}
+	l.write(saved.TOML())
+	if text := l.differs(); text != "" {
+		t.Errorf("a reload would change:\n%s", text)
+	}
+}
+
 const mirrored = "[port-default]\nmirror = \"a:out\"\n[[port]]\nspec = \"stream:unix:DIR/a,connect=on,name=a,mirror=none\"\n[[port]]\nspec = \"stream:unix:DIR/b,connect=on,name=b,mirror=none\"\n" +
 	"[[port]]\nspec = \"stream:unix:DIR/m,connect=on,name=m,mirror=a:in\"\n[[port]]\nspec = \"stream:unix:DIR/door,mirror=a\"\n"
 

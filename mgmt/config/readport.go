@@ -70,6 +70,9 @@ func (c *Config) readSpec(p *Port, t *node) map[string]bool {
 			c.add(t.get("spec").pos, "spec: %s", reason(err))
 			return nil
 		}
+		if read.unsaved {
+			c.add(t.get("spec").pos, "spec: save=off: what stands in a file is saved; leave that key out, or the port")
+		}
 		read.pos, read.node = p.pos, p.node
 		*p = read
 		inSpec := map[string]bool{"id": p.ID != 0, "name": p.Name != ""}

@@ -20,7 +20,7 @@ func (c *Config) TOML() string {
 		settingLines(&b, c.Default)
 	}
 	for i := range c.Ports {
-		if !c.Ports[i].own {
+		if p := &c.Ports[i]; !p.own && !p.unsaved {
 			b.WriteString("\n" + c.Ports[i].toml())
 		}
 	}

@@ -39,9 +39,9 @@ func Running(sw *vswitch.Switch, started *Config, own []link.Spec) *Config {
 		p.named = p.ID != 0 || p.Name != ""
 		p.ID, p.Name = info.Config.ID, info.Config.Name
 		p.Name = p.givenName(p.ID)
-		p.ref = strconv.Itoa(p.ID)
+		p.ref, p.unsaved = strconv.Itoa(p.ID), info.Config.Unsaved
 		p.Set = lean(c.Default, settingsOf(info.Config))
-		ids[p.ID] = true
+		ids[p.ID] = !p.unsaved
 		c.Ports = append(c.Ports, p)
 	}
 	entries, _ := sw.FDB(vswitch.FDBFilter{}) // fails only for a filter's port
@@ -81,6 +81,6 @@ func givenSettings(cfg vswitch.PortConfig) Settings {
 // visible is c without what a file cannot have.
 func (c *Config) visible() *Config {
 	v := *c
-	v.Ports = slices.DeleteFunc(slices.Clone(c.Ports), func(p Port) bool { return p.own })
+	v.Ports = slices.DeleteFunc(slices.Clone(c.Ports), func(p Port) bool { return p.own || p.unsaved })
 	return &v
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,13 @@ func ParsePort(text string) (Port, error) {
 		return Port{}, err
 	}
 	p := Port{Set: Settings{}}
+	if v, ok := spec.Take("save"); ok {
+		cfg, err := parseSetting("save", v)
+		if err != nil {
+			return Port{}, err
+		}
+		p.unsaved = cfg.Unsaved
+	}
 	for _, key := range portKeys {
 		v, ok := spec.Take(key)
 		if !ok {
@@ -190,6 +198,9 @@ func (p *Port) spec(given Settings) string {
 			spec.Opts = append(spec.Opts, link.Opt{Key: key, Value: v})
 		}
 	}
+	if p.unsaved {
+		spec.Opts = append(spec.Opts, link.Opt{Key: "save", Value: "off"})
+	}
 	return spec.String()
 }
 
@@ -226,6 +237,9 @@ func (c *Config) PutDefault(text string) error {
 	p, err := ParsePort("default:," + text)
 	if err == nil {
 		err = p.Link.Done(settingNames...)
+	}
+	if err == nil && p.unsaved {
+		err = errors.New("save=off is for single ports")
 	}
 	c.Default = p.Set
 	return err
