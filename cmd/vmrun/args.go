@@ -61,7 +61,11 @@ func (m machine) args(caps netdev.Caps) ([]string, error) {
 	}
 	argv = append(argv, own...)
 	if m.Name != "" && named == "" {
-		argv = append(argv, "-name", comma(m.Name))
+		guest := comma(m.Name)
+		if strings.ContainsRune(m.Name, '=') { // or QEMU would take it for an option
+			guest = "guest=" + guest
+		}
+		argv = append(argv, "-name", guest)
 	}
 	cards, err := netdev.Args(m.Nets, caps, host)
 	return append(argv, cards...), err

@@ -76,7 +76,7 @@ func (o *order) keep(ctx context.Context, path string, argv []string, remark str
 // record is the VM that is to be.
 func (o *order) record(dir, path string, argv []string) *vm {
 	v := &vm{Name: o.vm.Name, Created: time.Now().UTC().Truncate(time.Second), Program: path, SSH: o.ssh, After: o.after, dir: dir}
-	v.Argv = append(argv[1:], "-qmp", "unix:"+comma(v.path("qmp"))+",server=on,wait=off",
+	v.Argv = append(argv[1:], "-chardev", "socket,id=vmrunqmp,path="+comma(v.path("qmp"))+",server=on,wait=off", "-mon", "chardev=vmrunqmp,mode=control",
 		"-chardev", "socket,id=vmruncon,path="+comma(v.path("console"))+",server=on,wait=off,logfile="+comma(v.path("serial")),
 		"-serial", "chardev:vmruncon")
 	// Behind the cards, which keep their places on the PCI bus and so their names in

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"vnetkit/cmd/vmrun/netdev"
 	"vnetkit/cmd/vmrun/qemu"
@@ -124,6 +125,11 @@ func (o *order) check() error {
 	}
 	if err := checkVMName(o.vm.Name); err != nil {
 		return err
+	}
+	for _, text := range append([]string{o.vm.Disk, o.vm.Kernel, o.vm.Initrd, o.vm.Append}, o.vm.QEMU...) {
+		if !utf8.ValidString(text) {
+			return &usageError{fmt.Sprintf("%q is not UTF-8, as the VM's description is", text), "rename the file"}
+		}
 	}
 	if o.vm.CPUs < 1 {
 		return &usageError{fmt.Sprintf("--cpus %d: want 1 or more", o.vm.CPUs), "leave it out"}

@@ -66,3 +66,28 @@ func TestWhileStarting(t *testing.T) {
 	}
 	b.must("rm", "v13")
 }
+
+// A name is a name, also where another program would read a pattern or an option
+// in it: such a VM leaves others alone, and nothing of its own.
+func TestOddNames(t *testing.T) {
+	b := newBench(t, nil)
+	b.sw()
+	plain := b.start("v8", "--net", "none")
+	if out, code := b.try("--accel", "tcg", "-m", "32M", "--net", "none", "--name", "v?", b.disk); code != 1 || !strings.Contains(out, "Is another process using the image") {
+		t.Errorf("another VM has the disk: exit %d: %s", code, out)
+	}
+	for _, socket := range []string{"qmp", "console", "agent"} {
+		if _, err := os.Lstat(plain.path(socket)); err != nil {
+			t.Errorf("a VM that is called v? took from v8: %v", err)
+		}
+	}
+	b.must("kill", "v8")
+	b.start(`a=[b\ '"%d`, "--net", "switch", "--net", "user")
+	b.must("kill", `a=[b\ '"%d`)
+	for _, name := range []string{"v8", "v?", `a=[b\ '"%d`} {
+		b.must("rm", name)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(plain.dir)); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}

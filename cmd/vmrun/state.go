@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"vnetkit/mgmt/api"
 )
@@ -129,7 +131,7 @@ func began(pid int) string {
 
 // checkVMName refuses a name that cannot be a directory's.
 func checkVMName(name string) error {
-	if name == "" || len(name) > 64 || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "-") || strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f }) {
+	if name == "" || len(name) > 64 || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "-") || !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f }) {
 		return &usageError{fmt.Sprintf("%q cannot be a VM's name", name), "give --name with letters and digits, at most 64"}
 	}
 	return nil
@@ -187,6 +189,11 @@ func load(name string) (*vm, error) {
 
 // save writes vm.json, whole or not at all.
 func (v *vm) save() error {
+	for _, arg := range v.Argv {
+		if !utf8.ValidString(arg) { // JSON would change it
+			return fmt.Errorf("keep the VM's state: %q is not UTF-8", arg)
+		}
+	}
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
@@ -282,28 +289,45 @@ func (v *vm) clear() {
 		fmt.Fprintln(os.Stderr, "vmrun:", err) // the keeper's is the log
 	}
 	_ = os.Remove(v.path(seedName)) // it may tell secrets; the next start makes it anew
+	v.removeSockets()
 	due := v.After
 	v.After, v.QEMU.PID, v.Keeper.PID = nil, 0, 0
 	_ = v.save() // before: no command is run twice
 	for _, argv := range due {
 		v.runLogged(argv)
 	}
-	v.removeSockets()
 }
 
 // removeSockets removes what processes that are gone listened at: theirs, and
 // those of a switch that was killed before it could.
 func (v *vm) removeSockets() {
-	for _, pattern := range []string{"qmp", "console", "agent", "port*", "passt*", "switch*/*"} {
-		files, _ := filepath.Glob(v.path(pattern)) // fails only for a bad pattern
-		for _, f := range files {
-			if info, err := os.Lstat(f); err == nil && (info.Mode()&os.ModeSocket != 0 || filepath.Base(f) == "pid") {
-				_ = os.Remove(f)
-			}
-		}
-	}
-	dirs, _ := filepath.Glob(v.path("switch*"))
-	for _, dir := range dirs {
+	removeSocketsIn(v.dir, "qmp", "console", "agent", "port*", "passt*")
+	for _, dir := range matching(v.dir, fs.ModeDir, "switch*") {
+		removeSocketsIn(dir, "*")
+		_ = os.Remove(filepath.Join(dir, "pid"))
 		_ = os.Remove(dir) // if it is empty
 	}
+}
+
+// removeSocketsIn removes the sockets in dir whose names match one of the patterns.
+func removeSocketsIn(dir string, patterns ...string) {
+	for _, path := range matching(dir, fs.ModeSocket, patterns...) {
+		_ = os.Remove(path)
+	}
+}
+
+// matching are the files of a type in dir whose names match one of the patterns.
+// filepath.Glob would take dir for a pattern, too: the VM * would reach all others.
+func matching(dir string, typ fs.FileMode, patterns ...string) (paths []string) {
+	files, _ := os.ReadDir(dir) // one that is not there has none
+	for _, f := range files {
+		fits := func(pattern string) bool {
+			ok, _ := filepath.Match(pattern, f.Name()) // fails only for a bad pattern
+			return ok
+		}
+		if f.Type() == typ && slices.ContainsFunc(patterns, fits) {
+			paths = append(paths, filepath.Join(dir, f.Name()))
+		}
+	}
+	return paths
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"vnetkit/switch/frame"
 )
@@ -83,6 +84,11 @@ type builder struct {
 type backend map[string]any
 
 func (b *builder) build() error {
+	for _, o := range b.net.opts {
+		if !utf8.ValidString(o.value) { // JSON would change it
+			return badf("choose another", "--net %s: %s=%q is not UTF-8", b.net.Mode, o.key, o.value)
+		}
+	}
 	if err := b.net.checkPort(); err != nil {
 		return err
 	}
