@@ -101,9 +101,9 @@ func (g *greeting) write(p []byte) (int, error) {
 		if !whole {
 			break
 		}
-		words := strings.Fields(line)
-		if len(words) > 0 && words[0] == farGreets && !strings.HasPrefix(line, " ") {
-			g.done, g.before = true, g.before[:start]
+		at := max(strings.LastIndex(line, farGreets), 0) // behind what a login prints without an end of line, a window's title say
+		if words := strings.Fields(line[at:]); len(words) > 0 && words[0] == farGreets {
+			g.done, g.before = true, g.before[:start+at]
 			if g.heard != nil {
 				g.heard(words[1:])
 			}

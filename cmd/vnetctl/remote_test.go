@@ -61,7 +61,9 @@ func TestGreeting(t *testing.T) {
 	for _, tc := range []struct{ in, before, after string }{
 		{"vnetctl-far 1 v2 linux/arm64\nrest\n", "", "rest\n"},
 		{"Welcome\nvnetctl-farther\nvnetctl-far 1 v2 linux/arm64\n", "Welcome\nvnetctl-farther\n", ""},
-		{"half\n vnetctl-far\nvnetctl-far", "half\n vnetctl-far\nvnetctl-far", "-"},
+		{"half\n vnetctl-further\nvnetctl-far", "half\n vnetctl-further\nvnetctl-far", "-"},
+		{"Hi\n\x1b]0;title\avnetctl-far 1 v2 linux/arm64\nrest\n", "Hi\n\x1b]0;title\a", "rest\n"},
+		{"$ vnetctl-far 1 v2 linux/arm64\nrest\n", "$ ", "rest\n"},
 	} {
 		for step := 1; step < 8; step++ {
 			var out bytes.Buffer
