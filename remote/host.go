@@ -103,8 +103,8 @@ func (h Host) String() string {
 	return text
 }
 
-// args are ssh's arguments for h.
-func (h Host) args() []string {
+// options are ssh's options for h.
+func (h Host) options() []string {
 	var list []string
 	if h.User != "" {
 		list = append(list, "-l", h.User)
@@ -112,5 +112,5 @@ func (h Host) args() []string {
 	if h.Port != 0 {
 		list = append(list, "-p", strconv.Itoa(int(h.Port)))
 	}
-	return append(list, "--", h.Name)
+	return list
 }

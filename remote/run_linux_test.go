@@ -163,6 +163,9 @@ func TestSSHArguments(t *testing.T) {
 	if !strings.HasPrefix(line, "-o BatchMode=no -o ControlMaster=auto -o ControlPath=/d/") || !strings.HasSuffix(line, ` -l u -p 7 -- ::1 ''\''a b'\'' c'`) {
 		t.Error(line)
 	}
+	if try := Quote(s.Try(Host{User: "u", Name: "::1", Port: 7}, "true")); try != "ssh -o BatchMode=no -l u -p 7 ::1 true" {
+		t.Error(try)
+	}
 	other := &SSH{Command: []string{"ssh", "-F", "x"}, Dir: "/d", Persist: time.Minute}
 	if s.control() == other.control() {
 		t.Error("two ssh commands share a connection")

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -81,6 +82,12 @@ func (s *SSH) Line(h Host, words ...string) []string {
 	return append([]string{s.Command[0]}, s.args(h, true, false, words...)...)
 }
 
+// Try is a command that runs words on h for a person who wants to see what ssh
+// says.
+func (s *SSH) Try(h Host, words ...string) []string {
+	return slices.Concat(s.Command, h.options(), []string{h.Name}, words)
+}
+
 // args are the arguments of ssh for h. ssh takes the first value it sees for an
 // option, so those of s.Command come first.
 func (s *SSH) args(h Host, fresh, terminal bool, words ...string) []string {
@@ -106,7 +113,7 @@ func (s *SSH) args(h Host, fresh, terminal bool, words ...string) []string {
 	option("ClearAllForwardings=yes") // those of the configuration are for people who log in
 	option("ServerAliveInterval=15")
 	option("ServerAliveCountMax=3")
-	list = append(list, h.args()...)
+	list = append(append(list, h.options()...), "--", h.Name)
 	if len(words) > 0 {
 		list = append(list, Quote(words))
 	}

@@ -170,7 +170,7 @@ func (j *job) judge(code int, err error) (int, error) {
 		}
 		return failed(err.Error(), "")
 	case !j.heard && code == remote.ConnectionFailed:
-		return unreachable(cmp.Or(said, "the connection was cut before it began"), "see what ssh says: "+j.tryIt())
+		return unreachable(cmp.Or(lastLines(j.before()), "the connection was cut before it began"), "see what ssh says: "+j.tryIt())
 	case !j.heard && strings.Contains(j.before(), "unknown flag: --far"):
 		return failed("vnetctl there is older than this one, and cannot be used from here", bring)
 	case !j.heard && code == api.ExitUsage && strings.HasPrefix(j.before(), "vnetctl: "):
@@ -192,13 +192,21 @@ func (j *job) judge(code int, err error) (int, error) {
 
 // tryIt is a command that shows what ssh says.
 func (j *job) tryIt() string {
-	return remote.Quote(append(append([]string{}, j.ssh.Command...), j.host.String(), "true"))
+	return remote.Quote(j.ssh.Try(j.host, "true"))
 }
 
 // lastLine is the last line of a text that says something.
 func lastLine(text string) string {
 	text = strings.TrimSpace(text)
 	return strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])
+}
+
+// lastLines are the last two lines of a text: ssh says what became of the
+// connection behind what was the matter.
+func lastLines(text string) string {
+	last := lastLine(text)
+	before := lastLine(strings.TrimSuffix(strings.TrimSpace(text), last))
+	return strings.TrimPrefix(before+"; "+last, "; ")
 }
 
 // lineFilter passes on all lines but those that take wants.
