@@ -19,7 +19,7 @@
 //
 // What is run is a list of arguments; the shell on the other side, which ssh
 // cannot do without, gets them through Quote, in one place. SSH.Run starts ssh in
-// a process group of its own, so that a Ctrl-C is ours to handle: the program
+// a session of its own, so that a Ctrl-C is ours to handle: the program
 // over there keeps its standard input open as long as it may run, and takes its
 // end as the wish to stop (ssh passes on no signals, and sshd ends nothing
 // that has no terminal). Only who does not heed it is cut off.

@@ -53,8 +53,7 @@ func (s *SSH) Run(ctx context.Context, r Run) (code int, err error) {
 	cmd := exec.Command(s.Command[0], s.args(r.Host, r.Fresh, false, r.Words...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.Stdin, r.Stdout, r.Stderr
 	cmd.WaitDelay = afterItsOutput
-	// Ctrl-C is for us, who tell the other side.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = alone()
 	hangUp := func() {}
 	if r.Stdin == nil {
 		in, err := cmd.StdinPipe()
@@ -90,6 +89,11 @@ func (s *SSH) Run(ctx context.Context, r Run) (code int, err error) {
 	}
 	return cmd.ProcessState.ExitCode(), nil
 }
+
+// alone has ssh run without this process's terminal. Ctrl-C is for us, who tell
+// the other side. And the ssh to a jump host does not know of our BatchMode: with
+// a terminal at hand it would ask there for a password, and be stopped for that.
+func alone() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
 // end waits until ssh has ended, and helps.
 func end(pid int, ended <-chan struct{}, hurry bool) {

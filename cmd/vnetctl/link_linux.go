@@ -2,8 +2,8 @@ package main
 
 import "syscall"
 
-// linkProcessAttr gives an end of a link a process group of its own, and has it
+// linkProcessAttr keeps an end of a link away from the terminal (see SSH.Run), and has it
 // end with this process.
 func linkProcessAttr() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
 }

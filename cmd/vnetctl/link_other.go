@@ -4,4 +4,4 @@ package main
 
 import "syscall"
 
-func linkProcessAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+func linkProcessAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }

@@ -150,7 +150,14 @@ func (p *pty) vnetctl(s *mgmttest.Switch, args string) *exec.Cmd {
 		p.t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), "VNETCTL_TEST_ARGS=-s "+s.Dir+" "+args, "TERM=xterm", "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), "VNETCTL_TEST_ARGS=-s "+s.Dir+" "+args, "GORACE=atexit_sleep_ms=0")
+	return p.start(cmd)
+}
+
+// start starts a program on the terminal.
+func (p *pty) start(cmd *exec.Cmd) *exec.Cmd {
+	p.t.Helper()
+	cmd.Env = append(cmd.Env, "TERM=xterm")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.tty, p.tty, p.tty
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {

@@ -33,7 +33,7 @@ type Lab struct {
 
 // Options of a host.
 type Options struct {
-	Config string            // more lines of sshd_config
+	Config string            // lines of sshd_config that come first, and so win
 	Env    map[string]string // of who logs in; HOME and PATH have values already
 	Setup  string            // shell commands that are run in its namespace before sshd starts
 	Bin    string            // a directory that comes first in PATH
@@ -168,7 +168,8 @@ func (l *Lab) Start(name string, o Options) *Host {
 	}
 	for range 20 { // someone may take the port before sshd does
 		h.Port = freePort(l.t)
-		config := fmt.Sprintf(`ListenAddress 0.0.0.0:%s
+		config := fmt.Sprintf(`%s
+ListenAddress 0.0.0.0:%s
 HostKey %s
 AuthorizedKeysFile %s
 PidFile none
@@ -181,8 +182,7 @@ PrintLastLog no
 MaxStartups 500
 MaxSessions 100
 %s
-%s
-`, h.Port, l.path("hostkey"), l.path("id.pub"), set, o.Config)
+`, o.Config, h.Port, l.path("hostkey"), l.path("id.pub"), set)
 		if err := os.WriteFile(l.path("sshd-"+name), []byte(config), 0o600); err != nil {
 			l.t.Fatal(err)
 		}
