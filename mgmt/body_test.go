@@ -75,7 +75,7 @@ func FuzzAPIBody(f *testing.F) {
 		}
 	}
 	for i, body := range []string{
-		`{"spec":"stream:unix:/x,name=y"}`, `{"pvid":1,"tagged":"1-3+4094","mirror":"a:in+b"}`, `{"mac":"02:00:00:00:00:01","vlan":1,"port":"1"}`,
+		`{"spec":"stream:unix:/x,name=y"}`, `{"pvid":1,"native":"none","tagged":"1-3+4094","mirror":"a:in+b"}`, `{"mac":"02:00:00:00:00:01","vlan":1,"port":"1"}`,
 		`{"ageing_seconds":1e999,"hub":true}`, `null`, `{"tagged":null}`, `{"name":"\ud800"}`, "{", "",
 	} {
 		f.Add(uint8(i), body)

@@ -1,6 +1,7 @@
 package mgmt
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -70,11 +71,14 @@ func (s *Server) postFDB(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.aboutPort(req.Port, err)
 	}
-	vid := port.Config.PVID
-	if req.VLAN != 0 {
+	vid := port.Config.Home()
+	switch {
+	case req.VLAN != 0:
 		if vid, err = frame.ParseVID(strconv.Itoa(req.VLAN)); err != nil {
 			return invalid("vlan: %v", err)
 		}
+	case vid == 0:
+		return &api.Error{Code: api.ErrInvalid, Message: fmt.Sprintf("port %s has no native VLAN to put the address into", req.Port), Hint: "say which VLAN the address is in"}
 	}
 	if err := s.sw.AddFDB(vid, mac, req.Port); err != nil {
 		return s.aboutPort(req.Port, err)

@@ -3,6 +3,7 @@ package mgmt_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"vnetkit/mgmt"
@@ -97,6 +98,11 @@ func TestFDBErrors(t *testing.T) {
 	_, answer := do(t, s, "POST", "/v1/fdb", `{"mac":"02:00:00:00:00:01","port":"1"}`)
 	if e := decode[api.FDBEntry](t, answer); e.VLAN != 42 {
 		t.Errorf("VLAN by default: %s", answer)
+	}
+	do(t, s, "PATCH", "/v1/ports/1", `{"native":"none"}`)
+	status, answer := do(t, s, "POST", "/v1/fdb", `{"mac":"02:00:00:00:00:01","port":"1"}`)
+	if e := failed(t, status, answer, api.ErrInvalid); !strings.Contains(e.Message, "no native VLAN") {
+		t.Errorf("behind a port without a native VLAN: %s", answer)
 	}
 }
 

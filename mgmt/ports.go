@@ -106,6 +106,13 @@ func portChange(req api.PortChange) (vswitch.PortChange, error) {
 		vid := frame.VID(*req.PVID)
 		ch.PVID = &vid
 	}
+	if req.Native != nil {
+		native, err := vswitch.ParseNative(*req.Native)
+		if err != nil {
+			return ch, &api.Error{Code: api.ErrInvalid, Message: err.Error(), Hint: "none drops frames without a tag; tagged sends those of the PVID with one"}
+		}
+		ch.Native = &native
+	}
 	if req.Tagged != nil {
 		set, err := frame.ParseVIDSet(*req.Tagged)
 		if err != nil {
@@ -172,6 +179,7 @@ func (s *Server) port(p *vswitch.PortInfo) api.Port {
 		Reason:      p.Reason,
 		Since:       p.Since,
 		PVID:        int(c.PVID),
+		Native:      c.Native.String(),
 		Tagged:      "none",
 		Transparent: c.Transparent,
 		Isolated:    c.Isolated,

@@ -33,7 +33,7 @@ func TestPorts(t *testing.T) {
 	if p.ID != 2 || p.Name != "port2" || p.Kind != "stream" || p.State != api.StateUp || p.Reason != "" || p.Since.IsZero() {
 		t.Errorf("who: %+v", p)
 	}
-	if p.PVID != 1 || p.Tagged != "all" || p.MTU != 65535 || p.MACLimit != 0 || p.AllowMAC != "any" || p.Mirror != "none" || p.Transparent || p.Isolated || p.Down {
+	if p.PVID != 1 || p.Native != "untagged" || p.Tagged != "all" || p.MTU != 65535 || p.MACLimit != 0 || p.AllowMAC != "any" || p.Mirror != "none" || p.Transparent || p.Isolated || p.Down {
 		t.Errorf("settings: %+v", p)
 	}
 	if p.Rx != (api.Count{Frames: 2, Bytes: 200}) || p.Tx != (api.Count{Frames: 1, Bytes: 60}) || p.MACs != 1 || p.Queue != 0 || len(p.Drops) != 1 {
@@ -63,9 +63,9 @@ func TestPortLife(t *testing.T) {
 	failed(t, status, answer, api.ErrPortExists)
 
 	status, answer = do(t, s, "PATCH", "/v1/ports/vm1",
-		`{"name":"vm2","pvid":20,"tagged":"30-32+5","transparent":true,"isolated":true,"down":true,"mtu":1500,"mac_limit":3,"allow_mac":"52-54-00-00-00-0A","mirror":"vm9:in+all","allow_user":"root","allow_group":"0","impair":"loss:1%+out-delay:20ms"}`)
+		`{"name":"vm2","pvid":20,"native":"tagged","tagged":"30-32+5","transparent":true,"isolated":true,"down":true,"mtu":1500,"mac_limit":3,"allow_mac":"52-54-00-00-00-0A","mirror":"vm9:in+all","allow_user":"root","allow_group":"0","impair":"loss:1%+out-delay:20ms"}`)
 	p := decode[api.Port](t, answer)
-	if status != 200 || p.Name != "vm2" || p.PVID != 20 || p.Tagged != "5+30-32" || !p.Transparent || !p.Isolated || !p.Down ||
+	if status != 200 || p.Name != "vm2" || p.PVID != 20 || p.Native != "tagged" || p.Tagged != "5+30-32" || !p.Transparent || !p.Isolated || !p.Down ||
 		p.State != api.StateDown || p.MTU != 1500 || p.MACLimit != 3 || p.AllowMAC != "52:54:00:00:00:0a" || p.Mirror != "vm9:in+all:both" || p.AllowUser != "0" || p.AllowGroup != "0" ||
 		p.Impair != "out-delay:20ms+loss:1%" || p.Held == nil || p.Duplicated == nil {
 		t.Errorf("change: %d %s", status, answer)
@@ -128,6 +128,7 @@ func TestPortErrors(t *testing.T) {
 		{"pvid that would wrap to 1", "PATCH", "/v1/ports/vm1", `{"pvid":65537}`, api.ErrInvalid, "65537"},
 		{"negative pvid", "PATCH", "/v1/ports/vm1", `{"pvid":-1}`, api.ErrInvalid, "-1"},
 		{"tagged", "PATCH", "/v1/ports/vm1", `{"tagged":"5-1"}`, api.ErrInvalid, "backwards"},
+		{"native", "PATCH", "/v1/ports/vm1", `{"native":"both"}`, api.ErrInvalid, "untagged, tagged or none"},
 		{"allow_user", "PATCH", "/v1/ports/vm1", `{"allow_user":"no-such-user"}`, api.ErrInvalid, "allow_user"},
 		{"mirror", "PATCH", "/v1/ports/vm1", `{"mirror":"vm2:up"}`, api.ErrInvalid, "up"},
 		{"impair", "PATCH", "/v1/ports/vm1", `{"impair":"loss:2"}`, api.ErrInvalid, "percentage"},

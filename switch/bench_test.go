@@ -90,7 +90,7 @@ func (r *rig) run(b *testing.B, batches ...*frame.Batch) {
 func (r *rig) meet(vid frame.VID) {
 	for _, p := range r.ports {
 		f := eth(frame.Broadcast, mac(p.id))
-		if p.cfg.PVID != vid {
+		if p.cfg.Bare() != vid {
 			f = retag(f, vlan(vid, 0))
 		}
 		r.w.forward(p, batchOf(f))
@@ -143,6 +143,8 @@ func TestForwardDoesNotAllocate(t *testing.T) {
 		{"insert tag", []string{"vlan=10", "vlan=1,tagged=10"}, func() []byte { return eth(mac(2), mac(1)) }},
 		{"remove tag", []string{"vlan=1,tagged=10", "vlan=10"}, func() []byte { return eth(mac(2), mac(1), vlan(10, 1)) }},
 		{"set tag", []string{"vlan=10", "vlan=1,tagged=10"}, func() []byte { return eth(mac(2), mac(1), vlan(0, 5)) }},
+		{"native tagged", []string{"vlan=10,native=tagged", "native=none,tagged=10"}, func() []byte { return eth(mac(2), mac(1)) }},
+		{"drop untagged", []string{"native=none,tagged=10", "vlan=10"}, func() []byte { return eth(mac(2), mac(1)) }},
 		{"flood", make([]string, 9), func() []byte { return eth(frame.Broadcast, mac(1)) }},
 		{"unknown unicast", make([]string, 9), func() []byte { return eth(nobody, mac(1)) }},
 		{"mirror", []string{"", "", "mirror=all"}, func() []byte { return eth(mac(2), mac(1)) }},

@@ -46,11 +46,14 @@ type Options struct {
 // the PVID. A tagged frame belongs to the VLAN of its tag if the port is a
 // member of it. On the way out, frames of the PVID go untagged and frames of
 // the VLANs in Tagged go tagged. When Tagged is every VLAN (the default) tags
-// pass untouched: a frame that came in with the PVID's own tag keeps it.
+// pass untouched: a frame that came in with the PVID's own tag keeps it. Native
+// says otherwise of the PVID.
 type PortConfig struct {
 	ID   int       // number, 1..MaxPorts; 0: the lowest that is free; or NumberZero
 	Name string    // "": "port" and the number
 	PVID frame.VID // VLAN of untagged frames; 0: 1
+	// Native is what becomes of untagged frames, and of those of the PVID.
+	Native Native
 	// Tagged are the VLANs whose frames the port sends and takes with a tag.
 	// nil: all if PVID was left 0 too, else none.
 	Tagged *frame.VIDSet
@@ -131,6 +134,7 @@ func ParseMirror(text string) ([]MirrorFrom, error) {
 type PortChange struct {
 	Name        *string
 	PVID        *frame.VID
+	Native      *Native
 	Tagged      *frame.VIDSet
 	Transparent *bool
 	Isolated    *bool
@@ -164,6 +168,7 @@ type Change struct {
 func (c PortConfig) apply(ch PortChange) PortConfig {
 	set(&c.Name, ch.Name)
 	set(&c.PVID, ch.PVID)
+	set(&c.Native, ch.Native)
 	if ch.Tagged != nil {
 		c.Tagged = ch.Tagged
 	}
@@ -239,6 +244,8 @@ func (c PortConfig) validate() error {
 		return fmt.Errorf("%w: port number %d: want 1 to %d", ErrInvalid, c.ID, MaxPorts)
 	case !c.PVID.Valid():
 		return fmt.Errorf("%w: VLAN %d: want 1 to %d", ErrInvalid, c.PVID, frame.MaxVID)
+	case c.Native > NativeNone:
+		return fmt.Errorf("%w: native %v: want untagged, tagged or none", ErrInvalid, c.Native)
 	case c.MTU < MinMTU || c.MTU > frame.MaxMTU:
 		return fmt.Errorf("%w: MTU %d: want %d to %d bytes", ErrInvalid, c.MTU, MinMTU, frame.MaxMTU)
 	case c.MACLimit < 0:

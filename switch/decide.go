@@ -51,7 +51,7 @@ func (v *verdict) decide(t *topology, table *fdb.Table, in *view, f frame.Frame,
 	src, dst := f.Src(), f.Dst()
 	reserved := dst.IsReserved()
 	switch {
-	case v.reason != notDropped:
+	case v.reason != notDropped && (v.reason != DropUntagged || !in.hearsBPDU(f)): // BPDUs have no tag, and belong to the port
 		return
 	case src.IsGroup() || src == (frame.MAC{}):
 		v.reason = DropBadSource
@@ -60,7 +60,7 @@ func (v *verdict) decide(t *topology, table *fdb.Table, in *view, f frame.Frame,
 		v.reason = DropSpoofed
 		return
 	case reserved && in.hearsBPDU(f):
-		v.outcome = trap
+		v.outcome, v.reason = trap, notDropped
 		return
 	case reserved && !in.transparent:
 		v.reason = DropReserved
@@ -105,7 +105,7 @@ func (c *class) of(in *view, f frame.Frame) DropReason {
 		return DropMirrorPort
 	case in.transparent || f.Type() != frame.TypeVLAN:
 		c.vid = in.pvid
-		return notDropped
+		return in.noTag
 	}
 	tci, ok := f.Tag()
 	if !ok {
@@ -115,6 +115,7 @@ func (c *class) of(in *view, f frame.Frame) DropReason {
 	switch vid := frame.VID(tci & 0x0fff); {
 	case vid == 0:
 		c.vid, c.tag = in.pvid, tagPriority
+		return in.noTag
 	case vid.Valid() && in.member(vid):
 		c.vid, c.tag = vid, tagVLAN
 	default:

@@ -338,6 +338,7 @@ var commonKeys = map[string]func(*PortConfig, string) error{
 	"id":     func(c *PortConfig, v string) (err error) { c.ID, err = number(v, 1, MaxPorts); return },
 	"name":   func(c *PortConfig, v string) error { c.Name = v; return nil },
 	"vlan":   func(c *PortConfig, v string) (err error) { c.PVID, err = frame.ParseVID(v); return },
+	"native": func(c *PortConfig, v string) (err error) { c.Native, err = ParseNative(v); return },
 	"tagged": func(c *PortConfig, v string) error { return setTagged(c, v) },
 	"mtu":    func(c *PortConfig, v string) (err error) { c.MTU, err = number(v, MinMTU, frame.MaxMTU); return },
 	"maclimit": func(c *PortConfig, v string) (err error) {

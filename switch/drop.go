@@ -25,6 +25,7 @@ const (
 	DropSpoofed
 	DropReserved
 	DropVLAN
+	DropUntagged
 	DropBPDUGuard
 	DropBPDUFlood
 	DropBlocked
@@ -56,6 +57,7 @@ var dropReasons = [numDropReasons]struct{ name, sentence string }{
 	DropSpoofed:      {"spoofed", "its source address is none of those that may come in by its port (allowmac)"},
 	DropReserved:     {"reserved", "its destination is a reserved link-local address (01:80:c2:00:00:0x), which only transparent ports pass"},
 	DropVLAN:         {"vlan", "the port it came in on is not a member of its VLAN"},
+	DropUntagged:     {"untagged", "it has no VLAN's tag, and the port it came in on takes only frames that have one (native=none)"},
 	DropBPDUGuard:    {"bpdu-guard", "the BPDU guard shut the port it came in on, as there is a bridge behind it"},
 	DropBPDUFlood:    {"bpdu-flood", "more spanning tree frames came in at once than the switch has room for"},
 	DropBlocked:      {"blocked", "the spanning tree keeps the port it came in on, or would leave by, from carrying frames"},

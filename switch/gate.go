@@ -38,9 +38,9 @@ func (sp *spanning) gate(p *Port) *gate {
 	if sp.cfg.Mode == STPRapid {
 		return gateOf(sp.state(0, p))
 	}
-	// VLANs without a tree follow that of the port's own VLAN.
+	// VLANs without a tree follow that of the port's main one.
 	g := gate{}
-	fill(&g, frame.AllVIDs(), sp.state(p.cfg.PVID, p))
+	fill(&g, frame.AllVIDs(), sp.state(p.cfg.mainVLAN(), p))
 	for vid, t := range sp.trees {
 		if t.has(p) {
 			var one frame.VIDSet

@@ -20,6 +20,7 @@ func (c PortConfig) Text() string {
 		}
 	}
 	add(c.PVID != 0, "vlan", strconv.Itoa(int(c.PVID)))
+	add(c.Native != NativeUntagged, "native", c.Native.String())
 	if c.Tagged != nil {
 		add(true, "tagged", c.Tagged.String())
 	}

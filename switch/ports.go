@@ -158,7 +158,7 @@ func (c *change) setPort(ref string, ch PortChange) (*Port, error) {
 	if old.Down != cfg.Down {
 		c.then = append(c.then, func() { p.since = time.Now() })
 	}
-	if old.Down != cfg.Down || old.PVID != cfg.PVID || *old.Tagged != *cfg.Tagged ||
+	if old.Down != cfg.Down || old.PVID != cfg.PVID || old.Native != cfg.Native || *old.Tagged != *cfg.Tagged ||
 		old.Transparent != cfg.Transparent || old.Sources != cfg.Sources || (len(old.Mirror) > 0) != (len(cfg.Mirror) > 0) {
 		// Learned by rules that hold no longer.
 		c.then = append(c.then, func() { c.s.fdb.FlushPort(p.id, false) })
@@ -175,6 +175,7 @@ func describe(c PortConfig) string {
 		on   bool
 		text string
 	}{
+		{c.Native != NativeUntagged, ",native=" + c.Native.String()},
 		{c.Transparent, ",transparent=on"},
 		{c.Isolated, ",isolated=on"},
 		{c.Down, ",down=on"},

@@ -48,7 +48,7 @@ func (s *Switch) SpanningTree() STPInfo {
 		for id, m := range t.members {
 			p := s.ports[id]
 			ti.Names[id] = p.name()
-			ti.Tagged[id] = vid != 0 && vid != p.cfg.PVID
+			ti.Tagged[id] = vid != 0 && vid != p.cfg.Bare()
 			if m.cfg.Bonus > 0 {
 				ti.Bonus[id] = m.cfg.Bonus
 			}
@@ -62,7 +62,7 @@ func (s *Switch) SpanningTree() STPInfo {
 func (p *Port) tree() PortTree {
 	sp := p.sw.span
 	t := PortTree{Bad: p.badBPDUs}
-	home := sp.trees[p.cfg.PVID]
+	home := sp.trees[p.cfg.mainVLAN()]
 	if sp.cfg.Mode == STPRapid {
 		home = sp.trees[0]
 	}

@@ -84,7 +84,7 @@ func (t *tree) Send(port int, b *stp.BPDU) {
 		return
 	}
 	tag := t.vid
-	if tag == p.cfg.PVID {
+	if tag == p.cfg.Bare() {
 		tag = 0
 	}
 	t.sp.outbox.put(p, stp.AppendFrame(nil, t.sp.cfg.MAC, tag, b))
@@ -163,7 +163,7 @@ func (sp *spanning) wanted() []frame.VID {
 	var first, then frame.VIDSet
 	all := frame.AllVIDs()
 	for _, p := range sp.s.ports {
-		first.Add(p.cfg.PVID)
+		first.Add(p.cfg.mainVLAN())
 		if *p.cfg.Tagged != all && !p.cfg.Transparent {
 			for i := range then {
 				then[i] |= p.cfg.Tagged[i]
@@ -220,7 +220,7 @@ func (t *tree) has(p *Port) bool {
 	if len(p.cfg.Mirror) > 0 {
 		return false
 	}
-	return t.vid == 0 || t.vid == p.cfg.PVID || !p.cfg.Transparent && p.cfg.Tagged.Has(t.vid)
+	return t.vid == 0 || p.cfg.Member(t.vid)
 }
 
 func (t *tree) config(p *Port) stp.PortConfig {
@@ -331,6 +331,8 @@ func (sp *spanning) read(c *change, list []heard) {
 				continue // of one VLAN's tree; ours is for all
 			}
 			vid = 0
+		} else if vid == 0 {
+			continue // without a tag where there is no native VLAN: of no VLAN's tree
 		}
 		if sp.trees[vid] == nil {
 			sp.heard.Add(vid)

@@ -124,9 +124,11 @@ func TestPortsComeAndGoUnderTraffic(t *testing.T) {
 	busy(func(rnd *rand.Rand) {
 		ref := fmt.Sprint(1 + rnd.IntN(10))
 		ch := PortChange{}
-		switch rnd.IntN(6) {
+		switch rnd.IntN(7) {
 		case 0:
 			ch.PVID = ptr(frame.VID(1 + rnd.IntN(20)))
+		case 6:
+			ch.Native = ptr(Native(rnd.IntN(3)))
 		case 1:
 			ch.Isolated = ptr(rnd.IntN(2) == 0)
 		case 2:
@@ -184,7 +186,7 @@ func TestReconfigurationUnderTraffic(t *testing.T) {
 	busy.Go(func() {
 		for i := 0; !stop.Load(); i++ {
 			_, err := l.sw.SetPort(flips.ref, PortChange{
-				PVID: ptr([]frame.VID{1, 10, 20}[i%3]), Isolated: ptr(i%2 == 0), Down: ptr(i%5 == 0), MTU: ptr(68 + i%1000),
+				PVID: ptr([]frame.VID{1, 10, 20}[i%3]), Native: ptr(Native(i / 3 % 3)), Isolated: ptr(i%2 == 0), Down: ptr(i%5 == 0), MTU: ptr(68 + i%1000),
 			})
 			if err == nil && i%3 == 0 {
 				err = l.sw.Set(Change{Hub: ptr(i%2 == 0)})

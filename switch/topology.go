@@ -16,7 +16,9 @@ type view struct {
 	port        *Port
 	id          int
 	name        string
-	pvid        frame.VID
+	pvid        frame.VID  // VLAN of frames that come in without a tag; 0: none
+	noTag       DropReason // of those: notDropped, but where there is no such VLAN
+	bare        frame.VID  // VLAN whose frames leave without a tag; 0: none
 	tagged      *frame.VIDSet
 	transparent bool
 	isolated    bool
@@ -65,7 +67,7 @@ func (v *view) member(vid frame.VID) bool {
 // its VLAN.
 func (v *view) edit(c class) frame.Edit {
 	switch {
-	case c.vid != v.pvid: // leaves tagged
+	case c.vid != v.bare: // leaves tagged
 		switch c.tag {
 		case tagNone:
 			return frame.InsertTag(uint16(c.vid))

@@ -135,7 +135,7 @@ func (t *tracer) explainVLAN() bool {
 	case DropPortDown, DropBPDUGuard, DropMirrorPort:
 		t.drop("port", t.v.reason)
 		return false
-	case DropVLAN, DropRunt:
+	case DropVLAN, DropUntagged, DropRunt:
 		t.drop("vlan", t.v.reason)
 		return false
 	}
@@ -144,6 +144,8 @@ func (t *tracer) explainVLAN() bool {
 	switch {
 	case t.in.transparent:
 		t.say("vlan", "VLAN %d, the port's own: it is transparent, tags are payload", c.vid)
+	case c.vid == 0:
+		t.say("vlan", "none: the port has no native VLAN, and spanning tree frames need none")
 	case c.tag == tagNone:
 		t.say("vlan", "VLAN %d, the port's own, for a frame without a tag", c.vid)
 	case c.tag == tagPriority:

@@ -20,18 +20,20 @@ var vlanPorts = map[byte]string{
 	'y': "vlan=20,transparent=on,tagged=10", // tagged means nothing here
 }
 
-// The VLAN matrix: a broadcast frame comes in by a port with these tags, and
-// goes out by those ports with those tags. Ports that are not named get
-// nothing.
+// vlanCase is a row of a VLAN matrix: a broadcast frame comes in by a port with
+// these tags, and goes out by those ports with those tags. Ports that are not
+// named get nothing.
+type vlanCase struct {
+	name string
+	from byte
+	tags []uint32
+	to   map[byte][]uint32
+	drop DropReason // if to is nil
+}
+
 func TestForwardVLANs(t *testing.T) {
 	const none = 0
-	for _, c := range []struct {
-		name string
-		from byte
-		tags []uint32
-		to   map[byte][]uint32
-		drop DropReason // if to is nil
-	}{
+	runVLANCases(t, vlanPorts, []vlanCase{
 		{name: "access, untagged", from: 'a', to: map[byte][]uint32{
 			'b': nil, 't': {vlan(10, 0)}, 'h': nil, 'n': nil, 'd': {vlan(10, 0)}, 'e': {vlan(10, 0)}, 'x': nil}},
 		{name: "access, own tag", from: 'a', tags: []uint32{vlan(10, 3)}, to: map[byte][]uint32{
@@ -73,11 +75,16 @@ func TestForwardVLANs(t *testing.T) {
 		{name: "transparent, reserved VLAN is payload", from: 'y', tags: []uint32{vlan(4095, 0)}, to: map[byte][]uint32{
 			'c': {vlan(4095, 0)}, 't': {vlan(20, none), vlan(4095, 0)}, 'h': {vlan(20, 0), vlan(4095, 0)}, 'n': {vlan(20, 0), vlan(4095, 0)},
 			'd': {vlan(20, 0), vlan(4095, 0)}, 'e': {vlan(20, 0), vlan(4095, 0)}}},
-	} {
+	})
+}
+
+// runVLANCases tries each row on a switch of its own with these ports.
+func runVLANCases(t *testing.T, keysOf map[byte]string, cases []vlanCase) {
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLab(t, Options{})
 			ports := map[byte]*station{}
-			for letter, keys := range vlanPorts {
+			for letter, keys := range keysOf {
 				ports[letter] = l.plug(keys)
 			}
 			from := ports[c.from]

@@ -37,9 +37,11 @@ func TestLiveCompletion(t *testing.T) {
 	for _, tc := range []struct{ args, want string }{
 		{"vlan show ", "1 port2; 10 port1 port2; 20 port1 port2; 21 port1 port2"},
 		{"vlan set ", "port1 stream up *; port2 *; port3 *"},
-		{"vlan set port1 ", "access one VLAN without tags; trunk *; pvid=; tagged=; transparent=on *; 1 *; 10 *; 20 *; 21 *"},
+		{"vlan set port1 ", "access one VLAN without tags; trunk *; pvid=; tagged=; native=; transparent=on *; 1 *; 10 *; 20 *; 21 *"},
 		{"vlan set port1 access ", "1 port2; 10 *; 20 *; 21 *"},
 		{"vlan set port1 pvid=", "pvid=1 *; pvid=10 *; pvid=20 *; pvid=21 *"},
+		{"vlan set port1 native=", "native=untagged; native=tagged; native=none"},
+		{"vlan set port1 native ", "untagged; tagged; none"},
 		{"vlan add ", "1 *; 10 *; 20 *; 21 *"},
 		{"vlan add 10 port1 ", "port1 *; port2 *; port3 *"},
 		{"fdb --vlan ", "1 *; 10 *; 20 *; 21 *"},

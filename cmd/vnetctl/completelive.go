@@ -55,11 +55,17 @@ func (a *app) completeVLANs(cmd *cobra.Command, _ []string, _ string) ([]cobra.C
 // completeVLANWord completes what vlan set takes after the port.
 func (a *app) completeVLANWord(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	before := args[len(args)-1]
+	if before == "native" {
+		return natives, cobra.ShellCompDirectiveNoFileComp
+	}
 	if slices.Contains(vlanKeys, before) && before != "transparent" {
 		return a.completeVLANs(cmd, args, word)
 	}
 	vlans, directive := a.completeVLANs(cmd, args, word)
 	if key, _, ok := strings.Cut(word, "="); ok {
+		if key == "native" {
+			vlans = slices.Clone(natives)
+		}
 		for i := range vlans {
 			vlans[i] = key + "=" + vlans[i]
 		}
@@ -67,7 +73,7 @@ func (a *app) completeVLANWord(cmd *cobra.Command, args []string, word string) (
 	}
 	words := []cobra.Completion{
 		cobra.CompletionWithDesc("access", "one VLAN without tags"), cobra.CompletionWithDesc("trunk", "all or some VLANs with tags"),
-		"pvid=", "tagged=", cobra.CompletionWithDesc("transparent=on", "tags are payload"),
+		"pvid=", "tagged=", "native=", cobra.CompletionWithDesc("transparent=on", "tags are payload"),
 	}
 	return append(words, vlans...), directive | cobra.ShellCompDirectiveNoSpace
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -205,7 +204,7 @@ func (p *graphPort) far() string {
 
 // membership is p's VLANs, and its place in the spanning tree, in words.
 func (p *graphPort) membership() string {
-	text := "vlan " + strconv.Itoa(p.PVID)
+	text := "vlan " + nativeText(p.Port)
 	switch {
 	case showsMirror(p.Port):
 		return "shows " + p.Mirror

@@ -225,7 +225,11 @@ func (c *crowd) makeTraffic() {
 	c.set(2, vswitch.PortChange{Impair: &impair.Cable{}})
 	c.send(1, 3, 64, station(1), station(1))          // same-port
 	c.send(1, 4, 64, all, station(1), 0x81, 0, 0, 99) // vlan
-	c.send(1, 2, 64, all, frame.MAC{3})               // bad-source
+	native, bare := vswitch.NativeNone, vswitch.NativeUntagged
+	c.set(1, vswitch.PortChange{Native: &native})
+	c.send(1, 3, 64, all, station(1)) // untagged
+	c.set(1, vswitch.PortChange{Native: &bare})
+	c.send(1, 2, 64, all, frame.MAC{3}) // bad-source
 	c.set(1, vswitch.PortChange{Sources: &vswitch.Sources{station(1)}})
 	c.send(1, 4, 64, all, station(2)) // spoofed
 	c.set(1, vswitch.PortChange{Sources: &vswitch.Sources{}})

@@ -47,8 +47,8 @@ SPEC is kind:address[,key=value]... A comma in a path is written twice.
   stream:tcp:[HOST]:PORT        the same over TCP; without a HOST only this machine may connect
   ...,connect=on                connect to a listening QEMU instead, and again whenever it comes back
 
-Keys of every kind: name=S id=N vlan=PVID tagged=all|none|10+20-30 mtu=N
-maclimit=N transparent=on isolated=on down=on mirror=PORT[:in|:out][+PORT...]
+Keys of every kind: name=S id=N vlan=PVID tagged=all|none|10+20-30
+native=untagged|tagged|none mtu=N maclimit=N transparent=on isolated=on down=on mirror=PORT[:in|:out][+PORT...]
 edge=auto|on|off cost=N priority=N bpduguard=on rootguard=on storm=N|off
 impair=delay:20ms+in-loss:1% allowmac=52:54:00:12:34:56
 
@@ -171,6 +171,8 @@ func (a *app) portSet() *cobra.Command {
 
   name=S            another name
   vlan=N            VLAN of untagged frames, 1 to 4094
+  native=tagged     frames of that VLAN leave with a tag; none: there is no such VLAN, and
+                    frames without a tag are dropped; untagged: neither
   tagged=SET        VLANs that the port carries tagged: all, none or 10+20-30
   transparent=on    tags are payload, reserved link-local addresses pass
   isolated=on       exchange nothing with other isolated ports
@@ -239,6 +241,9 @@ func (a *app) setPort(ctx context.Context, ref string, change api.PortChange) er
 // describePort says in a line how a port is set.
 func (a *app) describePort(p api.Port) {
 	text := fmt.Sprintf("port %s (%d): %s, vlan=%d tagged=%s mtu=%d", p.Name, p.ID, p.State, p.PVID, p.Tagged, p.MTU)
+	if p.Native == nativeTagged || p.Native == nativeNone {
+		text += " native=" + p.Native
+	}
 	if p.Transparent {
 		text += " transparent=on"
 	}
@@ -252,6 +257,7 @@ func (a *app) describePort(p api.Port) {
 var settings = map[string]func(*api.PortChange, string) error{
 	"name":        func(c *api.PortChange, v string) error { c.Name = &v; return nil },
 	"vlan":        func(c *api.PortChange, v string) error { return number(&c.PVID, v) },
+	"native":      func(c *api.PortChange, v string) error { c.Native = &v; return nil },
 	"tagged":      func(c *api.PortChange, v string) error { c.Tagged = &v; return nil },
 	"transparent": func(c *api.PortChange, v string) error { return onOff(&c.Transparent, v) },
 	"isolated":    func(c *api.PortChange, v string) error { return onOff(&c.Isolated, v) },

@@ -21,7 +21,9 @@ func (a *app) portsCommand() *cobra.Command {
 
 VLANS is the VLAN of untagged frames, then those that the port carries tagged:
 "1,t:all" is a trunk of everything, "10" an access port of VLAN 10, and
-"1,transparent" a port where tags are payload.
+"1,transparent" a port where tags are payload. "none,t:10+20" has no VLAN for
+untagged frames, and drops them; "10:tagged,t:20" has one, and sends its frames
+with a tag.
 
 States: up carries frames; down was set down; waiting has no link yet, or no
 longer (-o wide says why).
@@ -112,9 +114,9 @@ func vlans(p api.Port) string {
 	case p.Transparent:
 		return fmt.Sprintf("%d,transparent", p.PVID)
 	case p.Tagged == "none" || p.Tagged == "":
-		return strconv.Itoa(p.PVID)
+		return nativeText(p)
 	}
-	return fmt.Sprintf("%d,t:%s", p.PVID, p.Tagged)
+	return nativeText(p) + ",t:" + p.Tagged
 }
 
 // flags are the settings that few ports have.

@@ -33,6 +33,8 @@ func TestTableAligns(t *testing.T) {
 		{ID: 7, Name: "tcp", Kind: "stream", State: "down", PVID: 4094, Tagged: "10+20-30", Peer: &api.Peer{UID: -1, Address: "192.0.2.1:40000"}, Transparent: false, Since: time.Now()},
 		{ID: 8, Name: "Größe", Kind: "stream", State: "up", PVID: 1, Transparent: true, Tagged: "all", Peer: &api.Peer{PID: 12, UID: 1000}, Since: time.Now(),
 			Traffic: api.Traffic{Offload: &api.Offload{Takes: "csum,tso4", Merged: 98765}}},
+		{ID: 9, Name: "trunk", Kind: "stream", State: "up", PVID: 1, Native: "none", Tagged: "10+20", Since: time.Now()},
+		{ID: 10, Name: "ovs", Kind: "stream", State: "up", PVID: 10, Native: "tagged", Tagged: "20", Since: time.Now()},
 	}
 	compare(t, "ports", print(portTable(ports, false), true, false)+"\n"+print(portTable(ports, true), true, false))
 	for line := range strings.Lines(print(portTable(ports, true), true, true)) {

@@ -27,8 +27,9 @@ func (a *app) vlanShow() *cobra.Command {
 		Use:   "show [VLAN...]",
 		Short: "List VLANs with their untagged and tagged members",
 		Long: `List VLANs with their members: the ports whose frames without a tag belong to the
-VLAN, and those that carry it with a tag. Neighbouring VLANs with the same
-members share a line; "others" are all that no port names.
+VLAN, and those that carry it with a tag, among them those whose native VLAN is
+tagged. Neighbouring VLANs with the same members share a line; "others" are all
+that no port names.
 
 A transparent port is in one VLAN only, with whatever tags its frames have. A
 port that shows mirrored frames is in none.`,
@@ -122,7 +123,9 @@ func vlanRows(ports []api.Port) ([]vlanRow, error) {
 		if showsMirror(p) {
 			continue
 		}
-		named.Add(frame.VID(p.PVID))
+		if home := homeVLAN(p); home != 0 {
+			named.Add(home)
+		}
 		if p.Transparent {
 			continue
 		}
@@ -148,9 +151,9 @@ func vlanRows(ports []api.Port) ([]vlanRow, error) {
 		for i, p := range ports {
 			switch {
 			case showsMirror(p):
-			case frame.VID(p.PVID) == v:
+			case bareVLAN(p) == v:
 				r.Untagged = append(r.Untagged, p.Name)
-			case sets[i].Has(v):
+			case homeVLAN(p) == v || sets[i].Has(v):
 				r.Tagged = append(r.Tagged, p.Name)
 			}
 		}

@@ -21,7 +21,11 @@ func (a *app) vlanSet() *cobra.Command {
   10, access 10         only VLAN 10, without tags: for a plain VM
   trunk                 every VLAN, with tags
   trunk 10+20-30        these VLANs, with tags
-  pvid=10, untagged 10  VLAN of frames without a tag; the rest stays
+  untagged 10           VLAN of frames without a tag, in and out
+  untagged none         no such VLAN: frames without a tag are dropped
+  pvid=10               VLAN of frames without a tag; the rest stays
+  native=tagged         frames of that VLAN leave with a tag; none: there is no
+                        such VLAN; untagged: neither
   tagged=20+30, tagged 20,30, tagged none
                         VLANs that go in and out with a tag
   transparent=on        tags are payload: everything is in the VLAN of untagged
@@ -31,7 +35,8 @@ Addresses that the switch learned at the port are forgotten when something
 changes.`,
 		Example: `  vnetctl vlan set vm1 10
   vnetctl vlan set router pvid=10 tagged=20+30
-  vnetctl vlan set uplink trunk 1-100 untagged 1`,
+  vnetctl vlan set uplink trunk 1-100 untagged 1
+  vnetctl vlan set vm2 trunk 10+20 untagged none`,
 		Args: arguments(2, many, "PORT and what it is to be: 10, trunk, pvid=10 tagged=20+30"),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			if len(args) == 0 {
@@ -49,7 +54,7 @@ changes.`,
 	}
 }
 
-var vlanKeys = []string{"access", "trunk", "pvid", "untagged", "tagged", "transparent"}
+var vlanKeys = []string{"access", "trunk", "pvid", "untagged", "native", "tagged", "transparent"}
 
 // vlanWords turns what vlan set is told into a change.
 func vlanWords(words []string) (api.PortChange, error) {
@@ -83,6 +88,9 @@ func vlanWords(words []string) (api.PortChange, error) {
 		if !given && !optional {
 			e := usage("vlan set: the value of %q is missing", key)
 			e.cause, e.cure = "for example: "+key+" 10", "vnetctl vlan set --help"
+			if key == "native" {
+				e.cause = "for example: native none"
+			}
 			return ch, e
 		}
 		if err := vlanWord(&ch, key, value); err != nil {
@@ -114,8 +122,17 @@ func vlanWord(ch *api.PortChange, key, value string) error {
 		off := false
 		ch.Transparent = &off
 	case "access":
-		none, off := "none", false
-		ch.Tagged, ch.Transparent = &none, &off
+		none, off, bare := "none", false, nativeUntagged
+		ch.Tagged, ch.Transparent, ch.Native = &none, &off, &bare
+	case "native":
+		ch.Native = &value // which the switch checks
+		return nil
+	case "untagged":
+		native := nativeUntagged
+		if ch.Native = &native; value == nativeNone {
+			native = nativeNone
+			return nil
+		}
 	}
 	if key == "trunk" || key == "tagged" {
 		set, err := frame.ParseVIDSet(strings.ReplaceAll(value, ",", "+"))
@@ -169,8 +186,7 @@ already is no error.`,
 	cmd.Long = `Take ports out of VLANs that they carry with tags. All ports change at once, or
 none. What is so already is no error.
 
-The VLAN of frames without a tag cannot be taken away, only changed: see
-vnetctl vlan set.`
+The VLAN of frames without a tag is taken away, or changed, by vnetctl vlan set.`
 	cmd.Example = "  vnetctl vlan del 20+30 uplink router"
 	return cmd
 }
@@ -223,10 +239,14 @@ func addToVLANs(p api.Port, add frame.VIDSet, untagged bool) (ch api.PortChange,
 		}
 		pvid := int(vid)
 		ch.PVID = &pvid
+		if bareVLAN(p) == 0 {
+			native := nativeUntagged
+			ch.Native = &native
+		}
 		return ch, nil
 	}
 	for v := frame.MinVID; v <= frame.MaxVID; v++ {
-		if add.Has(v) && int(v) != p.PVID {
+		if add.Has(v) && v != homeVLAN(p) {
 			tagged.Add(v)
 		}
 	}
@@ -240,8 +260,8 @@ func removeFromVLANs(p api.Port, del frame.VIDSet) (ch api.PortChange, err error
 	if err != nil {
 		return ch, err
 	}
-	if del.Has(frame.VID(p.PVID)) {
-		return ch, &api.Error{Code: api.ErrInvalid, Message: fmt.Sprintf("VLAN %d is where the frames of port %s without a tag belong, and they must belong somewhere", p.PVID, p.Name), Hint: "vnetctl vlan set " + p.Name + " pvid=N gives it another one"}
+	if home := homeVLAN(p); home != 0 && del.Has(home) {
+		return ch, &api.Error{Code: api.ErrInvalid, Message: fmt.Sprintf("VLAN %d is where the frames of port %s without a tag belong", home, p.Name), Hint: "vnetctl vlan set " + p.Name + " pvid=N gives it another one, native=none drops such frames"}
 	}
 	for w := range del {
 		tagged[w] &^= del[w]

@@ -218,6 +218,7 @@ Keys of every kind
   id=N            port number, 1 to 32767; without it the lowest that is free
   name=S          port name; with a number or a name, a listening port takes one client
   vlan=V          VLAN of frames without a tag (1); the port is then a member of V only
+  native=tagged   frames of that VLAN leave with a tag; none: frames without a tag are dropped; untagged
   tagged=V+V-V    VLANs that go in and out with a tag; all (the default without vlan=), none
   transparent=on  tags are payload, and spanning tree, LACP and LLDP frames pass
   isolated=on     no frames from and to other isolated ports

@@ -82,6 +82,7 @@ type Port struct {
 	Peer   *Peer     `json:"peer,omitempty"`   // who is plugged in
 
 	PVID        int    `json:"pvid"`   // VLAN of untagged frames
+	Native      string `json:"native"` // what leaves in the PVID: "untagged", "tagged"; "none": untagged frames are dropped, and pvid means nothing
 	Tagged      string `json:"tagged"` // "all", "none" or "10+20-30"
 	Transparent bool   `json:"transparent"`
 	Isolated    bool   `json:"isolated"`
@@ -185,6 +186,7 @@ type Added struct {
 type PortChange struct {
 	Name        *string `json:"name,omitempty"`
 	PVID        *int    `json:"pvid,omitempty"`
+	Native      *string `json:"native,omitempty"`
 	Tagged      *string `json:"tagged,omitempty"`
 	Transparent *bool   `json:"transparent,omitempty"`
 	Isolated    *bool   `json:"isolated,omitempty"`
@@ -237,7 +239,7 @@ type IPs struct {
 // FDBAdd makes a static entry: POST /v1/fdb. One that is there is replaced.
 type FDBAdd struct {
 	MAC  string `json:"mac"`
-	VLAN int    `json:"vlan,omitempty"` // absent: the PVID of Port
+	VLAN int    `json:"vlan,omitempty"` // absent: the PVID of Port, if that is its native VLAN
 	Port string `json:"port"`           // number or name
 }
 

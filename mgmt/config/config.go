@@ -194,6 +194,10 @@ func (c *Config) Check() error {
 			c.add(f.pos, "port: no [[port]] has the number or name %q, and ports of a door's clients come and go", f.Port)
 			continue
 		}
+		if full := c.full(p); f.VLAN == 0 && full["native"] == "none" && full["transparent"] == "off" {
+			c.add(f.pos, "vlan: %s has no native VLAN to put the address into; say which it is in", p.title())
+			continue
+		}
 		key := c.staticKey(f, p)
 		if before, twice := macs[key]; twice {
 			c.add(f.pos, "address %s is given twice%s", key, before.also())

@@ -69,8 +69,8 @@ func TestMistakes(t *testing.T) {
 		{"wrong values", "mode = \"0888\"\nageing = \"1500ms\"\nfdb-size = 0\nworkers = -1\nspin = \"1s\"\ngroup = \"nobody-has-this\"\nmgmtgroup = \"nobody-has-this\"\n"},
 		{"wrong shapes", "port-default = 3\nport = 3\n[fdb]\nmac = \"x\"\n"},
 		{"wrong elements", "port = [3, {kind = \"stream\", address = \"unix:/x\"}]\nfdb = [true]\n"},
-		{"wrong types in port", "[[port]]\nkind = 3\naddress = true\nid = \"1\"\nname = 7\nvlan = \"10\"\ntagged = true\ntransparent = \"on\"\nisolated = 1\ndown = []\nmtu = \"big\"\nmaclimit = 2.5\nmirror = 1.5\n"},
-		{"wrong values in port", "[[port]]\nkind = \"stream\"\naddress = \"unix:/x\"\nid = 0\nname = \"a b\"\nvlan = 4095\ntagged = [1, \"9-2\"]\nmtu = 67\nmaclimit = -1\nmirror = [\"vm1:sideways\"]\n"},
+		{"wrong types in port", "[[port]]\nkind = 3\naddress = true\nid = \"1\"\nname = 7\nvlan = \"10\"\nnative = true\ntagged = true\ntransparent = \"on\"\nisolated = 1\ndown = []\nmtu = \"big\"\nmaclimit = 2.5\nmirror = 1.5\n"},
+		{"wrong values in port", "[[port]]\nkind = \"stream\"\naddress = \"unix:/x\"\nid = 0\nname = \"a b\"\nvlan = 4095\nnative = \"both\"\ntagged = [1, \"9-2\"]\nmtu = 67\nmaclimit = -1\nmirror = [\"vm1:sideways\"]\n"},
 		{"names that mean something else", "[[port]]\nspec = \"stream:unix:/x\"\nname = \"all\"\n[[port]]\nspec = \"stream:unix:/y\"\nname = \"12\"\n[[port]]\nspec = \"stream:unix:/z\"\nname = \"port8\"\nid = 7\n"},
 		{"nothing to open", "[[port]]\nname = \"a\"\n[[port]]\nkind = \"stream\"\n[[port]]\naddress = \"unix:/x\"\n"},
 		{"not to be saved", "[[port]]\nspec = \"stream:unix:/x,save=off\"\n[[port]]\nspec = \"stream:unix:/y\"\nsave = false\n[port-default]\nsave = false\n"},
@@ -84,6 +84,7 @@ func TestMistakes(t *testing.T) {
 		{"number and name twice", "[[port]]\nspec = \"stream:unix:/x,id=3,name=a\"\n[[port]]\nspec = \"stream:unix:/y,id=3,name=a\"\n"},
 		{"static addresses", "[[fdb]]\n[[fdb]]\nmac = \"01:00:5e:00:00:01\"\nport = \"a\"\n[[fdb]]\nmac = 3\nvlan = 5000\nport = true\n"},
 		{"static address twice", "[[port]]\nspec = \"stream:unix:/x,name=a,vlan=3\"\n[[fdb]]\nmac = \"02:00:00:00:00:01\"\nport = \"a\"\n[[fdb]]\nmac = \"02:00:00:00:00:01\"\nport = \"a\"\nvlan = 3\n"},
+		{"static address without a VLAN", "[[port]]\nspec = \"stream:unix:/x,name=a,tagged=3,native=none\"\n[[fdb]]\nmac = \"02:00:00:00:00:01\"\nport = \"a\"\n"},
 	}
 	var b strings.Builder
 	for _, f := range files {

@@ -172,6 +172,7 @@ var portKeyTypes = map[string]portKey{
 	"id":          {typ: number, want: fmt.Sprintf("a number from 1 to %d", vswitch.MaxPorts)},
 	"name":        {typ: text, want: "up to 64 letters, digits and _ . @ -, not only digits and neither all nor none"},
 	"vlan":        {typ: number, want: fmt.Sprintf("a number from %d to %d", frame.MinVID, frame.MaxVID)},
+	"native":      {typ: text, want: `"untagged", "tagged" or "none"`},
 	"tagged":      {typ: text, list: '+', want: `"all", "none" or VLANs such as [10, "20-29"]`},
 	"transparent": {typ: truth, want: "true or false"},
 	"isolated":    {typ: truth, want: "true or false"},

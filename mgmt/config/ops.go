@@ -125,6 +125,8 @@ func portChange(old, wanted Settings) vswitch.PortChange {
 		switch key {
 		case "vlan":
 			ch.PVID = &cfg.PVID
+		case "native":
+			ch.Native = &cfg.Native
 		case "tagged":
 			ch.Tagged = cfg.Tagged
 		case "transparent":

@@ -59,6 +59,7 @@ func givenSettings(cfg vswitch.PortConfig) Settings {
 	for _, key := range settingNames {
 		given := map[string]bool{
 			"vlan":        cfg.PVID != 0,
+			"native":      cfg.Native != vswitch.NativeUntagged,
 			"tagged":      cfg.Tagged != nil,
 			"transparent": cfg.Transparent,
 			"isolated":    cfg.Isolated,

@@ -17,7 +17,7 @@ type Settings map[string]string
 
 // settingNames are the keys of Settings in the order of a file. Number and name
 // are no settings: they say which port it is.
-var settingNames = append([]string{"vlan", "tagged", "transparent", "isolated", "down", "mtu", "impair", "maclimit", "allowmac", "mirror", "allowuser", "allowgroup"}, stpNames...)
+var settingNames = append([]string{"vlan", "native", "tagged", "transparent", "isolated", "down", "mtu", "impair", "maclimit", "allowmac", "mirror", "allowuser", "allowgroup"}, stpNames...)
 
 // portKeys are the keys that a port of any kind has.
 var portKeys = append([]string{"id", "name"}, settingNames...)
@@ -78,6 +78,8 @@ func canonical(key string, cfg vswitch.PortConfig) string {
 	switch key {
 	case "vlan":
 		return strconv.Itoa(int(cfg.PVID))
+	case "native":
+		return cfg.Native.String()
 	case "tagged":
 		return cfg.Tagged.String()
 	case "transparent":
@@ -154,6 +156,7 @@ func fill(defaults, given Settings) Settings {
 	}
 	full := Settings{
 		"vlan":        get("vlan", "1"),
+		"native":      get("native", "untagged"),
 		"tagged":      get("tagged", tagged),
 		"transparent": get("transparent", "off"),
 		"isolated":    get("isolated", "off"),

@@ -36,7 +36,7 @@ func (c *Console) ports() []portView {
 		list[i] = portView{
 			PortInfo: p, cfg: p.Config, id: p.Config.ID,
 			active:     p.State == vswitch.StateUp,
-			untagged:   c.vlans.untagged(p.Config.ID, p.Config.PVID),
+			untagged:   c.vlans.untagged(&p.Config),
 			everything: *p.Config.Tagged == frame.AllVIDs(),
 		}
 	}
@@ -48,14 +48,13 @@ func (c *Console) ports() []portView {
 func (c *Console) forgetGone() {
 	events, err := c.sw.Events(ended, c.seq)
 	if errors.Is(err, vswitch.ErrMissed) { // any port may be another one by now
-		c.seq, c.bases, c.vlans.none = c.sw.Info().EventSeq, map[int]counters{}, map[int]frame.VID{}
+		c.seq, c.bases = c.sw.Info().EventSeq, map[int]counters{}
 	}
 	for i := range events {
 		e := &events[i]
 		c.seq = e.Seq
 		if e.Type == vswitch.EventPortAdded || e.Type == vswitch.EventPortRemoved {
 			delete(c.bases, e.Port)
-			delete(c.vlans.none, e.Port)
 		}
 	}
 }
@@ -72,7 +71,7 @@ func (p *portView) memberOf(vlan int) (tagged, member bool) {
 	case len(p.cfg.Mirror) > 0:
 		return false, false
 	case p.untagged == vlan:
-		return false, true
+		return p.cfg.Bare() == 0, true
 	case vlan == vlanNative || p.cfg.Transparent:
 		return false, false
 	}

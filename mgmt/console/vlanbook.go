@@ -1,6 +1,9 @@
 package console
 
-import "vnetkit/switch/frame"
+import (
+	vswitch "vnetkit/switch"
+	"vnetkit/switch/frame"
+)
 
 // vlanBook is what the console knows of VLANs besides what ports are set to.
 //
@@ -8,15 +11,14 @@ import "vnetkit/switch/frame"
 // untagged_vlan=0000, which never leave with a tag. The switch has no such thing,
 // every frame belongs to a VLAN from 1 to 4094. So one of these stands for VLAN 0:
 // VLAN 1 at first, and another one that nobody uses as soon as somebody creates
-// VLAN 1. Likewise a port with untagged_vlan=4095, which takes no frames without a
-// tag, gets a VLAN of its own that has no other member.
+// VLAN 1. A port with untagged_vlan=4095, which takes no frames without a tag, is
+// one without a native VLAN.
 //
 // Guarded by Console.mu.
 type vlanBook struct {
-	made   frame.VIDSet      // created here
-	native frame.VID         // stands for VLAN 0
-	none   map[int]frame.VID // ports without an untagged VLAN, and what stands for it
-	aware  bool              // ports carry tags of VLANs they are members of only; see becomeAware
+	made   frame.VIDSet // created here
+	native frame.VID    // stands for VLAN 0
+	aware  bool         // ports carry tags of VLANs they are members of only; see becomeAware
 }
 
 // Numbers of VLANs as the console shows them.
@@ -26,7 +28,7 @@ const (
 	maxVLAN    = int(frame.MaxVID)
 )
 
-func newVLANBook() vlanBook { return vlanBook{native: 1, none: map[int]frame.VID{}} }
+func newVLANBook() vlanBook { return vlanBook{native: 1} }
 
 // vid is the switch's VLAN for the console's.
 func (b *vlanBook) vid(vlan int) frame.VID {
@@ -41,23 +43,16 @@ func (b *vlanBook) shown(vid frame.VID) int {
 	if vid == b.native {
 		return vlanNative
 	}
-	for _, v := range b.none {
-		if v == vid {
-			return vlanNone
-		}
-	}
 	return int(vid)
 }
 
 // untagged is the console's number of a port's untagged VLAN.
-func (b *vlanBook) untagged(port int, pvid frame.VID) int {
-	if v, ok := b.none[port]; ok && v == pvid {
+func (b *vlanBook) untagged(cfg *vswitch.PortConfig) int {
+	home := cfg.Home()
+	if home == 0 {
 		return vlanNone
 	}
-	if pvid == b.native {
-		return vlanNative
-	}
-	return int(pvid)
+	return b.shown(home)
 }
 
 // known lists the VLANs that exist, in order: VLAN 0, those that were created and
@@ -93,9 +88,6 @@ func (b *vlanBook) spare(ports []portView, but frame.VID) frame.VID {
 	taken := used(b.made, ports)
 	taken.Add(but)
 	taken.Add(b.native)
-	for _, v := range b.none {
-		taken.Add(v)
-	}
 	for v := frame.MaxVID; v >= frame.MinVID; v-- {
 		if !taken.Has(v) {
 			return v

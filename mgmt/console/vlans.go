@@ -53,7 +53,7 @@ func (c *call) vlanCreate() error {
 	if vid != c.vlans.native && c.checkVLAN(vlan, ports) == nil {
 		return fmt.Errorf("%w: VLAN %d", syscall.EEXIST, vlan)
 	}
-	next := c.vlans.clone()
+	next := c.vlans
 	next.made.Add(vid)
 	ops := c.becomeAware(&next, ports)
 	if vid == next.native {
@@ -63,27 +63,7 @@ func (c *call) vlanCreate() error {
 		}
 		ops = c.moveNative(&next, ports, spare)
 	}
-	for port, v := range next.none {
-		if v == vid {
-			spare := next.spare(ports, vid)
-			if spare == 0 {
-				return syscall.ENOSPC
-			}
-			next.none[port] = spare
-			ops = append(ops, setPVID(port, spare))
-		}
-	}
 	return c.applyVLANs(next, ops)
-}
-
-// clone is a copy to change, until the switch has taken the change.
-func (b *vlanBook) clone() vlanBook {
-	n := *b
-	n.none = map[int]frame.VID{}
-	for port, v := range b.none {
-		n.none[port] = v
-	}
-	return n
 }
 
 // applyVLANs changes the switch and, if it lets itself be changed, the book.
@@ -97,8 +77,14 @@ func (c *call) applyVLANs(next vlanBook, ops []vswitch.Op) error {
 	return nil
 }
 
-func setPVID(port int, vid frame.VID) vswitch.Op {
-	return vswitch.Op{SetPort: &vswitch.SetPortOp{Port: strconv.Itoa(port), Change: vswitch.PortChange{PVID: &vid}}}
+// setUntagged makes VLAN vid the untagged one of a port; 0: it has none.
+func setUntagged(port int, vid frame.VID) vswitch.Op {
+	native := vswitch.NativeUntagged
+	ch := vswitch.PortChange{Native: &native, PVID: &vid}
+	if vid == 0 {
+		native, ch.PVID = vswitch.NativeNone, nil
+	}
+	return vswitch.Op{SetPort: &vswitch.SetPortOp{Port: strconv.Itoa(port), Change: ch}}
 }
 
 // becomeAware makes ports that nobody gave VLANs members of VLAN 0 alone, those
@@ -128,7 +114,7 @@ func (c *call) moveNative(b *vlanBook, ports []portView, vid frame.VID) []vswitc
 func (c *call) tieDown(b *vlanBook, ports []portView, vid frame.VID) (ops []vswitch.Op) {
 	for i := range ports {
 		p := &ports[i]
-		if p.cfg.PVID != b.native || p.cfg.Transparent || len(p.cfg.Mirror) > 0 {
+		if p.cfg.Bare() != b.native || p.cfg.Transparent || len(p.cfg.Mirror) > 0 {
 			continue
 		}
 		ch := vswitch.PortChange{PVID: &vid}
@@ -232,7 +218,7 @@ func (c *call) vlanAddPort() error {
 	case vlan == vlanNative:
 		return fmt.Errorf("%w: VLAN 0 has no tag", syscall.EINVAL)
 	}
-	next := c.vlans.clone()
+	next := c.vlans
 	ops := c.becomeAware(&next, ports)
 	tagged := p.tagged()
 	tagged.Add(frame.VID(vlan))
@@ -249,7 +235,7 @@ func (c *call) vlanDelPort() error {
 	case vlan == p.untagged:
 		return fmt.Errorf("%w: it is the untagged VLAN of port %d", syscall.EADDRINUSE, p.id)
 	}
-	next := c.vlans.clone()
+	next := c.vlans
 	ops := c.becomeAware(&next, ports)
 	tagged := p.tagged()
 	tagged[vlan>>6] &^= 1 << (vlan & 63)
@@ -281,24 +267,18 @@ func (c *call) portSetVLAN() error {
 	if err != nil {
 		return err
 	}
-	next := c.vlans.clone()
+	next := c.vlans
 	var vid frame.VID
-	if vlan == vlanNone {
-		if vid = next.spare(ports, 0); vid == 0 {
-			return syscall.ENOSPC
-		}
-		next.none[p.id] = vid
-	} else {
+	if vlan != vlanNone {
 		if err := c.checkVLAN(vlan, ports); err != nil {
 			return err
 		}
 		vid = next.vid(vlan)
-		delete(next.none, p.id)
 	}
 	ops := c.becomeAware(&next, ports)
 	tagged := p.tagged()
 	tagged[vid>>6] &^= 1 << (vid & 63)
-	return c.applyVLANs(next, append(ops, setTagged(p.id, tagged), setPVID(p.id, vid)))
+	return c.applyVLANs(next, append(ops, setTagged(p.id, tagged), setUntagged(p.id, vid)))
 }
 
 func (c *call) vlanPrint() error    { return c.printVLANs(false) }

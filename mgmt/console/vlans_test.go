@@ -114,8 +114,7 @@ func TestNoUntaggedVLAN(t *testing.T) {
 			t.Errorf("port %d: %s", port, got)
 		}
 	}
-	c.want("vlan/create 4093", success) // stood for port 1's
-	c.want("vlan/create 4092", success) // and for port 2's
+	c.want("vlan/create 4093", success)
 	if got := c.do("port/print 2"); !strings.Contains(got, "untagged_vlan=4095") {
 		t.Errorf("after all: %s", got)
 	}
@@ -129,6 +128,35 @@ func TestNoUntaggedVLAN(t *testing.T) {
 	c.want("port/create 1", success)
 	if got := c.do("port/allprint 1"); !strings.Contains(got, "untagged_vlan=0000") {
 		t.Errorf("a new port 1 is as the old one was: %s", got)
+	}
+}
+
+// What was set elsewhere is shown in the original's words, and taken back by them.
+func TestNativeSetElsewhere(t *testing.T) {
+	l := newLab(t, vswitch.Options{})
+	a, trunk, own := l.plug("vlan=10"), l.plug("native=none,tagged=10+20"), l.plug("vlan=10,native=tagged,tagged=30")
+	c := l.dial()
+	if got := c.do("port/print 2"); !strings.HasPrefix(got, "0000 DATA END WITH '.'\nPort 0002 untagged_vlan=4095 ACTIVE - NOT Unnamed Allocatable\n") {
+		t.Errorf("port 2: %q", got)
+	}
+	if got := c.do("port/print 3"); !strings.Contains(got, "Port 0003 untagged_vlan=0010 ACTIVE") {
+		t.Errorf("port 3: %q", got)
+	}
+	c.want("vlan/print", data("VLAN 0000\nVLAN 0010\n"+
+		" -- Port 0001 tagged=0 active=1 status=Forwarding\n -- Port 0002 tagged=1 active=1 status=Forwarding\n -- Port 0003 tagged=1 active=1 status=Forwarding\n"+
+		"VLAN 0020\n -- Port 0002 tagged=1 active=1 status=Forwarding\nVLAN 0030\n -- Port 0003 tagged=1 active=1 status=Forwarding\n"))
+	c.want("vlan/create 1", success) // which moves VLAN 0, where neither is
+	c.want("vlan/delport 20 2", success)
+	c.want("port/setvlan 3 10", success)
+	a.Send(ether(0xff, 1, -1))
+	trunk.Expect(ether(0xff, 1, 10))
+	own.Expect(ether(0xff, 1, -1))
+	c.want("port/setvlan 2 10", success)
+	trunk.Send(ether(0xff, 2, -1))
+	a.Expect(ether(0xff, 2, -1))
+	p, err := l.sw.Port("2")
+	if err != nil || p.Config.Native != vswitch.NativeUntagged || p.Config.PVID != 10 || !p.Config.Tagged.Empty() {
+		t.Errorf("port 2 is %+v, %v", p.Config, err)
 	}
 }
 

@@ -82,7 +82,7 @@ var (
 // What there is about each port. Its number comes first: names may change.
 var (
 	portLabels   = []string{"id", "port"}
-	portInfoDesc = prometheus.NewDesc("vswitch_port_info", "Always 1; the labels say what the port is.", []string{"id", "port", "kind", "pvid", "tagged"}, nil)
+	portInfoDesc = prometheus.NewDesc("vswitch_port_info", "Always 1; the labels say what the port is.", []string{"id", "port", "kind", "pvid", "native", "tagged"}, nil)
 	upDesc       = prometheus.NewDesc("vswitch_port_up", "1 if the port carries frames, 0 if it is down or waits for its link.", portLabels, nil)
 	rxFramesDesc = prometheus.NewDesc("vswitch_port_rx_frames_total", "Frames that came in from the port's link.", portLabels, nil)
 	rxBytesDesc  = prometheus.NewDesc("vswitch_port_rx_bytes_total", "Bytes of the frames that came in from the port's link, without check sequences.", portLabels, nil)
@@ -174,7 +174,7 @@ func (c *collector) port(ch chan<- prometheus.Metric, p *vswitch.PortInfo) {
 	if p.Config.Tagged != nil {
 		tagged = p.Config.Tagged.String()
 	}
-	ch <- gauge(portInfoDesc, 1, id, name, p.Kind, strconv.Itoa(int(p.Config.PVID)), tagged)
+	ch <- gauge(portInfoDesc, 1, id, name, p.Kind, strconv.Itoa(int(p.Config.PVID)), p.Config.Native.String(), tagged)
 	ch <- gauge(upDesc, truth(p.State == vswitch.StateUp), id, name)
 	ch <- counter(rxFramesDesc, p.Rx.Frames, id, name)
 	ch <- counter(rxBytesDesc, p.Rx.Bytes, id, name)

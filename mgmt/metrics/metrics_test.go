@@ -115,8 +115,8 @@ func TestSameNumbersEverywhere(t *testing.T) {
 	for name, want := range map[string]float64{
 		"vswitch_ports": 3, "vswitch_doors": 1, "vswitch_fdb_entries": float64(st.FDB.Entries), "vswitch_fdb_cap": float64(st.FDB.Cap),
 		"vswitch_fdb_unlearned_total": float64(st.FDB.Unlearned), "vswitch_events_total": float64(s.Info().EventSeq), "vswitch_hub": 0,
-		`vswitch_info{commit="abcdef0",name="lab",version="1.2.3"}`:                  1,
-		`vswitch_port_info{id="1",kind="stream",port="port1",pvid="1",tagged="all"}`: 1,
+		`vswitch_info{commit="abcdef0",name="lab",version="1.2.3"}`:                                    1,
+		`vswitch_port_info{id="1",kind="stream",native="untagged",port="port1",pvid="1",tagged="all"}`: 1,
 	} {
 		if got, ok := samples[name]; !ok || got != want {
 			t.Errorf("%s is %v (there: %t), want %v", name, got, ok, want)

@@ -176,7 +176,7 @@ func requests(dir string) []request {
 		{"PATCH", "/v1/switch", `{"ageing_seconds":60,"hub":false,"port_default":"mtu=1400"}`},
 		{"POST", "/v1/ports", `{"spec":"stream:unix:` + sock + `,connect=on,name=far"}`},
 		{"POST", "/v1/ports", `{"spec":"stream:unix:` + sock + `2"}`},
-		{"PATCH", "/v1/ports/far", `{"name":"way","pvid":3,"tagged":"4-5","transparent":false,"isolated":true,"down":true,"mtu":1500,"mac_limit":7,"allow_mac":"any","mirror":"1:in","allow_user":"root","allow_group":"any","edge":"on","stp_cost":5,"stp_priority":16,"bpdu_guard":true,"root_guard":true,"storm":"broadcast:9"}`},
+		{"PATCH", "/v1/ports/far", `{"name":"way","pvid":3,"native":"tagged","tagged":"4-5","transparent":false,"isolated":true,"down":true,"mtu":1500,"mac_limit":7,"allow_mac":"any","mirror":"1:in","allow_user":"root","allow_group":"any","edge":"on","stp_cost":5,"stp_priority":16,"bpdu_guard":true,"root_guard":true,"storm":"broadcast:9"}`},
 		{"PATCH", "/v1/switch", `{"stp":{"mode":"rstp","mac":"02:00:00:00:00:99","priority":4096,"hello_seconds":1,"max_age_seconds":6,"forward_delay_seconds":4}}`},
 		{"GET", "/v1/stp", ""},
 		{"GET", "/v1/ports", ""}, {"GET", "/v1/ports/1", ""}, {"GET", "/v1/ports/way", ""},

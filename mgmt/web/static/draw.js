@@ -2,7 +2,7 @@
 // both sides (on a narrow screen: on one), and who is plugged in at the end of
 // each cable. draw lays it out when something changed; flow lets it move.
 
-import { bits, cut, isBlocked, peerMore, peerName, inSet, svg, treeNote } from "./format.js";
+import { bits, cut, home, inSet, isBare, isBlocked, peerMore, peerName, svg, treeNote } from "./format.js";
 
 const maxPorts = 24, maxPortsNarrow = 12, maxLanes = 6, maxLanesNarrow = 4;
 const cardHeight = 54, rowHeight = 66, laneWidth = 30;
@@ -20,7 +20,7 @@ export function draw(root, note, state) {
   const narrow = width < 680;
   const ports = choose(state.ports, narrow ? maxPortsNarrow : maxPorts);
   const lanes = busiest(ports, narrow ? maxLanesNarrow : maxLanes);
-  const g = geometry(width, narrow, ports.length, lanes.length, ports.some((p) => !lanes.includes(p.pvid)));
+  const g = geometry(width, narrow, ports.length, lanes.length, ports.some((p) => home(p) && !lanes.includes(p.pvid)));
   moving = new Map();
   root.replaceChildren(spine(g, lanes, state));
   ports.forEach((p, i) => {
@@ -45,7 +45,7 @@ function choose(ports, most) {
 // busiest takes the VLANs of most ports, by number.
 function busiest(ports, most) {
   const used = new Map();
-  for (const p of ports) used.set(p.pvid, (used.get(p.pvid) || 0) + 1);
+  for (const v of ports.map(home).filter(Boolean)) used.set(v, (used.get(v) || 0) + 1);
   return [...used.keys()].sort((a, b) => used.get(b) - used.get(a) || a - b).slice(0, most).sort((a, b) => a - b);
 }
 
@@ -104,11 +104,11 @@ function port(g, lanes, p, right, y) {
 // stops marks the VLANs of a port: a dot where frames have no tag, rings where
 // they have one.
 function stops(g, lanes, p, edge, y) {
-  const tagged = lanes.map((v, i) => i).filter((i) => lanes[i] !== p.pvid && inSet(lanes[i], p.tagged));
-  const own = lanes.indexOf(p.pvid);
+  const tagged = lanes.map((v, i) => i).filter((i) => lanes[i] === home(p) ? !isBare(p) : inSet(lanes[i], p.tagged));
+  const own = isBare(p) ? lanes.indexOf(p.pvid) : -1;
   const at = [...tagged, ...(own >= 0 ? [own] : [])].map(g.lane);
   // A VLAN without a lane has its number at the jack.
-  const number = own >= 0 ? [] : [svg("text", { class: "lanename", x: edge + (edge === g.right ? -29 : 29), y: y + 4 }, p.pvid)];
+  const number = !home(p) || lanes.includes(p.pvid) ? [] : [svg("text", { class: "lanename", x: edge + (edge === g.right ? -29 : 29), y: y + 4 }, p.pvid)];
   if (!at.length) return number;
   const far = at.reduce((a, b) => Math.abs(b - edge) > Math.abs(a - edge) ? b : a);
   return [

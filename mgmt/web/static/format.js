@@ -68,6 +68,11 @@ export function treeNote(p) {
 
 export const isBlocked = (p) => treeNote(p).startsWith("blocked");
 
+// home is the VLAN of a port's frames without a tag; 0: it has none. They also
+// leave without one if isBare.
+export const home = (p) => p.native === "none" && !p.transparent ? 0 : p.pvid;
+export const isBare = (p) => p.native === "untagged" || p.transparent;
+
 // inSet tells whether a VLAN is in "all", "none" or "10+20-30".
 export function inSet(vlan, set) {
   if (set === "all" || set === "none") return set === "all";

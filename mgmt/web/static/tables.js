@@ -2,7 +2,7 @@
 // their numbers are written anew, so that a selection survives.
 
 import { vlanColor } from "./draw.js";
-import { bits, count, cut, el, frames, peerMore, peerName, scaled, spark, sum, svg, treeNote } from "./format.js";
+import { bits, count, cut, el, frames, home, isBare, peerMore, peerName, scaled, spark, sum, svg, treeNote } from "./format.js";
 
 const maxRows = 250; // of ports at once; the filter finds the others
 const rows = new Map(); // port number -> {tr, cells ...}
@@ -25,7 +25,7 @@ export function startPorts(state, showAddresses) {
 }
 
 const sorters = {
-  name: (p) => p.id, peer: (p) => peerName(p), vlan: (p) => p.pvid,
+  name: (p) => p.id, peer: (p) => peerName(p), vlan: (p) => home(p),
   in: (p, r) => r ? -r.in : 0, out: (p, r) => r ? -r.out : 0,
   drops: (p) => -sum(p.drops), queue: (p) => -p.queue, macs: (p) => -p.macs,
 };
@@ -37,7 +37,7 @@ export function showPorts(state) {
   let list = state.ports.filter((p) => now.has(p.id)).map((p) => ({ ...p, ...now.get(p.id) }));
   const all = list.length;
   list = list.filter((p) => {
-    const text = `${p.id} ${p.name} ${p.kind} ${p.state} ${treeNote(p)} vlan ${p.pvid} vlan${p.pvid} ${peerName(p)} ${peerMore(p)}`.toLowerCase();
+    const text = `${p.id} ${p.name} ${p.kind} ${p.state} ${treeNote(p)} vlan ${home(p)} vlan${home(p)} ${peerName(p)} ${peerMore(p)}`.toLowerCase();
     return words.every((w) => text.includes(w));
   });
   const key = (p) => sorters[sortBy](p, state.rates.get(p.id));
@@ -76,7 +76,7 @@ const sparkline = () => svg("svg", { class: "spark", viewBox: "0 0 100 24", pres
 
 function write(row, p, state) {
   const [peer, vlan, into, out, drops, queue, macs] = row.cells;
-  const fixed = JSON.stringify([p.name, p.state, p.reason, p.peer, p.pvid, p.tagged, p.mirror, p.isolated, treeNote(p)]);
+  const fixed = JSON.stringify([p.name, p.state, p.reason, p.peer, p.pvid, p.native, p.tagged, p.mirror, p.isolated, treeNote(p)]);
   if (row.fixed !== fixed) {
     row.fixed = fixed;
     row.tr.className = p.state;
@@ -87,7 +87,7 @@ function write(row, p, state) {
     peer.replaceChildren(peerName(p), " ", el("small", {}, peerMore(p)));
     const tags = p.tagged === "none" ? [] : [" ", el("small", {}, p.tagged === "all" ? "+ all" : "+ " + cut(p.tagged, 18))];
     const more = [p.isolated && "isolated", p.mirror !== "none" && "mirror"].filter(Boolean).map((w) => el("small", {}, " " + w));
-    vlan.replaceChildren(el("span", { class: "chip " + vlanColor(p.pvid) }, p.pvid), ...tags, ...more);
+    vlan.replaceChildren(el("span", { class: "chip " + vlanColor(p.pvid) }, home(p) || "none", isBare(p) || !home(p) ? "" : " tagged"), ...tags, ...more);
   }
   const rate = state.rates.get(p.id), past = state.past.get(p.id) || [];
   const color = vlanColor(p.pvid), top = Math.max(...past.map((v) => Math.max(v.in, v.out)), 0);
