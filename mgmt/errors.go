@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -60,11 +61,22 @@ func systemHint(err error) string {
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		return "the daemon's user lacks the right: check owner and mode of the path, or choose a place that is the daemon's own"
 	case errors.Is(err, syscall.ENOENT):
-		var at *net.OpError
-		if errors.As(err, &at) && at.Addr != nil && at.Op == "listen" {
-			return "make the directory first: mkdir -p " + filepath.Dir(at.Addr.String())
-		}
-		return "make the directory first: mkdir -p"
+		return missingHint(err)
+	}
+	return ""
+}
+
+// missingHint is about a directory that a socket was to be made in, or that was
+// to be a door. What else may be missing (a namespace, a device) its error names,
+// and there a directory would be no cure.
+func missingHint(err error) string {
+	var at *net.OpError
+	if errors.As(err, &at) && at.Addr != nil && at.Op == "listen" {
+		return "make the directory first: mkdir -p " + filepath.Dir(at.Addr.String())
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) && path.Op == "lstat" {
+		return "make the directory first: mkdir -p " + path.Path
 	}
 	return ""
 }

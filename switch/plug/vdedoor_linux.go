@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -35,6 +36,10 @@ func listenVDE(ctx context.Context, spec vdeSpec, opt link.Options) (link.Source
 	// Clients are told paths in this directory, whatever theirs is.
 	dir, err := filepath.EvalSymlinks(spec.dir)
 	if err != nil {
+		var at *fs.PathError
+		if errors.As(err, &at) {
+			at.Path = spec.dir // it names the first part of it that is missing
+		}
 		return nil, fmt.Errorf("open VDE door: %w", err)
 	}
 	spec.dir = dir
