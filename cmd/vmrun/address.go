@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -176,6 +177,9 @@ func glob(patterns []string) (files []string) {
 	return files
 }
 
+// hostAddress is where a guest behind QEMU's NAT is reached, by its ports.
+const hostAddress = "127.0.0.1"
+
 // address is the guest's, as far as this host can know.
 func (v *vm) address(ctx context.Context) (string, error) {
 	var macs []frame.MAC
@@ -184,15 +188,15 @@ func (v *vm) address(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		mac, err := frame.ParseMAC(v.MACs[i])
-		if err != nil {
-			return "", err
-		}
 		switch n.Mode {
 		case "none", "null", "hostdev":
 			continue
 		case "user":
-			return "127.0.0.1", nil
+			return hostAddress, nil
+		}
+		mac, err := frame.ParseMAC(v.MACs[i])
+		if err != nil {
+			return "", err
 		}
 		if a, ok := fromSwitch(ctx, n, mac); ok {
 			return a.String(), nil
@@ -205,7 +209,10 @@ func (v *vm) address(ctx context.Context) (string, error) {
 	if a, ok := fromAgent(ctx, v.path("agent"), macs); ok {
 		return a.String(), nil
 	}
-	return "", fmt.Errorf("not available: neither the card's switch nor this host's neighbours nor any lease nor an agent in the guest knows %s", strings.Join(v.MACs, " or "))
+	if len(macs) == 0 {
+		return "", errors.New("not available: it has no card of which this host could know")
+	}
+	return "", fmt.Errorf("not available: neither the card's switch nor this host's neighbours nor any lease nor an agent in the guest knows %s", strings.ReplaceAll(strings.Trim(fmt.Sprint(macs), "[]"), " ", " or "))
 }
 
 func printIP(ctx context.Context, w io.Writer, name string, wait time.Duration) error {
@@ -216,7 +223,7 @@ func printIP(ctx context.Context, w io.Writer, name string, wait time.Duration) 
 	for deadline := time.Now().Add(wait); ; {
 		addr, err := v.address(ctx)
 		if err == nil {
-			if addr == "127.0.0.1" && v.SSH > 0 {
+			if addr == hostAddress && v.SSH > 0 {
 				addr += fmt.Sprintf(" port %d", v.SSH)
 			}
 			_, err = fmt.Fprintln(w, addr)
@@ -245,9 +252,9 @@ func (s *seconds) Set(text string) error {
 	if n, e := strconv.ParseUint(text, 10, 31); e == nil {
 		d, err = time.Duration(n)*time.Second, nil
 	}
-	if err == nil && d < 0 {
-		err = fmt.Errorf("%v: want 0 or more", d)
+	if err != nil || d < 0 {
+		return errors.New("want seconds, or a time such as 1m30s")
 	}
 	*s = seconds(d)
-	return err
+	return nil
 }

@@ -67,7 +67,7 @@ func (o *order) keep(ctx context.Context, path string, argv []string, remark str
 		fmt.Fprintf(e.stdout, "  ssh      127.0.0.1 port %d\n", v.SSH)
 	}
 	for i, n := range v.Nets {
-		fmt.Fprintf(e.stdout, "  card %d   %s  %s\n", i, v.MACs[i], n)
+		fmt.Fprintf(e.stdout, "  card %d   %-17s  %s\n", i, v.macText(i), n)
 	}
 	fmt.Fprintf(e.stdout, "  console  vmrun console %s\n", v.Name)
 	return nil
@@ -77,8 +77,8 @@ func (o *order) keep(ctx context.Context, path string, argv []string, remark str
 func (o *order) record(dir, path string, argv []string) *vm {
 	v := &vm{Name: o.vm.Name, Created: time.Now().UTC().Truncate(time.Second), Program: path, SSH: o.ssh, After: o.after, dir: dir}
 	v.Argv = append(argv[1:], "-chardev", "socket,id=vmrunqmp,path="+comma(v.path("qmp"))+",server=on,wait=off", "-mon", "chardev=vmrunqmp,mode=control",
-		"-chardev", "socket,id=vmruncon,path="+comma(v.path("console"))+",server=on,wait=off,logfile="+comma(v.path("serial")),
-		"-serial", "chardev:vmruncon")
+		"-chardev", "socket,id="+consoleID+",path="+comma(v.path("console"))+",server=on,wait=off,logfile="+comma(v.path("serial")),
+		"-serial", "chardev:"+consoleID)
 	// Behind the cards, which keep their places on the PCI bus and so their names in
 	// the guest. QEMU takes one port of a name.
 	if !strings.Contains(strings.Join(o.vm.QEMU, " "), qemu.AgentPort) {
@@ -92,6 +92,9 @@ func (o *order) record(dir, path string, argv []string) *vm {
 	for i, n := range o.vm.Nets {
 		v.Nets = append(v.Nets, n.String())
 		mac := o.vm.macOf(n, i).String()
+		if n.Mode == "none" || n.Mode == "hostdev" { // no card, or one with its own
+			mac = ""
+		}
 		v.MACs, v.Links = append(v.MACs, mac), append(v.Links, n.Get("link"))
 		up := fmt.Sprintf("up%d", i)
 		if n.Get("script") == v.path(up) {

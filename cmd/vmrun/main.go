@@ -135,7 +135,10 @@ func command(e env) *cobra.Command {
 		},
 	}
 	cmd.SetVersionTemplate(fmt.Sprintf("vmrun %s (commit %s)\n", version, commit))
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if c.HasParent() {
+			return &usageError{err.Error(), c.CommandPath() + " --help"}
+		}
 		return &usageError{err.Error(), "put QEMU's own arguments behind --; vmrun --help lists vmrun's"}
 	})
 	o.flags(cmd)

@@ -35,7 +35,7 @@ type vm struct {
 	Argv     []string      `json:"argv"`
 	Program  string        `json:"program"`
 	Nets     []string      `json:"nets"` // as --net says it
-	MACs     []string      `json:"macs"` // of each that is a card
+	MACs     []string      `json:"macs"` // of each, "" where it is no card of ours
 	Links    []string      `json:"links"`
 	SSH      int           `json:"ssh_port,omitempty"`
 	Scripts  []script      `json:"scripts,omitempty"`  // written before QEMU starts

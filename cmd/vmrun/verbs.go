@@ -1,12 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -84,11 +84,13 @@ func listVMs(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(map[string]any{"vms": out})
 	}
-	fmt.Fprintf(w, "%-16s %-9s %7s  %-17s  %s\n", "NAME", "STATE", "PID", "MAC", "NET")
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "%-16s %-9s %7s  %-17s  %s\n", "NAME", "STATE", "PID", "MAC", "NET")
 	for _, v := range out {
-		fmt.Fprintf(w, "%-16s %-9s %7d  %-17s  %s\n", v.Name, v.State, v.QEMU.PID, strings.Join(v.MACs[:min(1, len(v.MACs))], ""), strings.Join(v.Nets, "; "))
+		fmt.Fprintf(&text, "%-16s %-9s %7d  %-17s  %s\n", v.Name, v.State, v.QEMU.PID, v.macText(0), strings.Join(v.Nets, "; "))
 	}
-	return nil
+	_, err = text.WriteTo(w)
+	return err
 }
 
 func showVM(w io.Writer, name string, asJSON bool) error {
@@ -100,13 +102,15 @@ func showVM(w io.Writer, name string, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(summary{v, v.state()})
 	}
-	fmt.Fprintf(w, "name     %s\nstate    %s\npid      %d\n", v.Name, v.state(), v.QEMU.PID)
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "name     %s\nstate    %s\npid      %d\n", v.Name, v.state(), v.QEMU.PID)
 	if v.SSH > 0 {
-		fmt.Fprintf(w, "ssh      127.0.0.1 port %d\n", v.SSH)
+		fmt.Fprintf(&text, "ssh      127.0.0.1 port %d\n", v.SSH)
 	}
-	_ = printNets(w, v)
-	fmt.Fprintf(w, "log      %s\nserial   %s\ncommand  %s\n", v.path("log"), v.path("serial"), shellQuote(append([]string{v.Program}, v.Argv...)))
-	return nil
+	_ = printNets(&text, v)
+	fmt.Fprintf(&text, "log      %s\nserial   %s\ncommand  %s\n", v.path("log"), v.path("serial"), shellQuote(append([]string{v.Program}, v.Argv...)))
+	_, err = text.WriteTo(w)
+	return err
 }
 
 func showNets(w io.Writer, name string) error {
@@ -119,11 +123,19 @@ func showNets(w io.Writer, name string) error {
 
 func printNets(w io.Writer, v *vm) error {
 	for i, n := range v.Nets {
-		if _, err := fmt.Fprintf(w, "card %d   %s  %s\n", i, v.MACs[i], n); err != nil {
+		if _, err := fmt.Fprintf(w, "card %d   %-17s  %s\n", i, v.macText(i), n); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// macText is a card's address for people.
+func (v *vm) macText(card int) string {
+	if card >= len(v.MACs) || v.MACs[card] == "" {
+		return "-"
+	}
+	return v.MACs[card]
 }
 
 // running loads a VM that must run.
@@ -137,6 +149,20 @@ func running(name string) (*vm, error) {
 		return nil, &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("VM %s does not run", name), Hint: "vmrun list says what does"}
 	}
 	return v, nil
+}
+
+// monitorTime is how long QEMU's monitor may be another's: it talks to one at a time.
+const monitorTime = 5 * time.Second
+
+// monitor connects to QEMU's monitor.
+func (v *vm) monitor(ctx context.Context) (*qemu.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, monitorTime)
+	defer cancel()
+	c, err := qemu.Dial(ctx, v.path("qmp"))
+	if err != nil && ctx.Err() != nil {
+		return nil, &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("QEMU's monitor, %s, does not answer: another program is connected to it, or QEMU hangs", v.path("qmp")), Hint: "end that program; vmrun kill " + v.Name + " works in any case"}
+	}
+	return c, err
 }
 
 func setLink(ctx context.Context, args []string) error {
@@ -158,7 +184,7 @@ func setLink(ctx context.Context, args []string) error {
 	if card >= len(v.Nets) {
 		return &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("VM %s has no card %d", v.Name, card), Hint: "vmrun net " + v.Name + " lists them"}
 	}
-	c, err := qemu.Dial(ctx, v.path("qmp"))
+	c, err := v.monitor(ctx)
 	if err != nil {
 		return err
 	}
@@ -178,7 +204,7 @@ func stopVM(ctx context.Context, name string) error {
 		v.tend()
 		return nil
 	}
-	c, err := qemu.Dial(ctx, v.path("qmp"))
+	c, err := v.monitor(ctx)
 	if err == nil {
 		err = c.Execute("system_powerdown", nil, nil)
 		_ = c.Close()
@@ -282,6 +308,9 @@ func becomeSSH(ctx context.Context, args []string, e env) error {
 		if err != nil {
 			return err
 		}
+		if addr == hostAddress { // whose SSH is this host's own
+			return &api.Error{Code: api.ErrFailed, Message: "no port of this host is known to lead to the guest's SSH", Hint: "start the VM without ssh=off; or if a hostfwd= does it: ssh -p PORT 127.0.0.1"}
+		}
 		argv = []string{"ssh", addr}
 	}
 	path, err := e.lookPath("ssh")
@@ -289,43 +318,4 @@ func becomeSSH(ctx context.Context, args []string, e env) error {
 		return err
 	}
 	return e.exec(path, append(argv, args[1:]...), e.environ)
-}
-
-// console joins the guest's serial line with a terminal.
-func console(ctx context.Context, name string, in *os.File, out io.Writer) error {
-	v, err := running(name)
-	if err != nil {
-		return err
-	}
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", v.path("console"))
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	restore := rawTerminal(in)
-	defer restore()
-	done := make(chan error, 2)
-	go func() { _, err := io.Copy(out, conn); done <- err }()
-	go func() {
-		if typeInto(conn, in) {
-			done <- nil
-		}
-	}()
-	return <-done
-}
-
-// escape ends a console: Ctrl-].
-const escape = 0x1d
-
-// typeInto copies until the escape, and tells whether that came: the end of what
-// is typed is not the end of what is to be seen.
-func typeInto(conn net.Conn, in io.Reader) (over bool) {
-	buf := make([]byte, 1024)
-	for {
-		n, err := in.Read(buf)
-		text, _, over := strings.Cut(string(buf[:n]), string(rune(escape)))
-		if _, werr := io.WriteString(conn, text); over || werr != nil || err != nil {
-			return over
-		}
-	}
 }

@@ -18,7 +18,7 @@ import (
 // and is forgotten. Its files go with it and its disk stays.
 func TestLife(t *testing.T) {
 	b := newBench(t, nil)
-	v := b.start("one", "--net", "user,ssh=off")
+	v := b.start("one", "--net", "user,ssh=off", "--net", "none")
 	if began(v.QEMU.PID) == "" || began(v.Keeper.PID) == "" {
 		t.Fatalf("%+v", v)
 	}
@@ -36,8 +36,22 @@ func TestLife(t *testing.T) {
 	if conn, err := net.Dial("unix", v.path("console")); err != nil {
 		t.Errorf("console: %v", err)
 	} else {
+		b.othersAreThere(v)
 		_ = conn.Close()
 	}
+	if out, code := b.try("ssh", "one", "true"); code != 1 || !strings.Contains(out, "no port of this host") {
+		t.Errorf("ssh to this host: exit %d: %s", code, out)
+	}
+	if out := b.must("net", "one"); !strings.Contains(out, "card 1   -                  none\n") {
+		t.Errorf("what is no card has an address: %s", out)
+	}
+	b.wrap = []string{"sh", "-c", `exec "$0" "$@" >/dev/full`}
+	for _, verb := range [][]string{{"list"}, {"info", "one"}, {"net", "one"}, {"list", "--json"}} {
+		if out, code := b.try(verb...); code != 1 || !strings.Contains(out, "no space left") {
+			t.Errorf("%v where nothing can be printed: exit %d: %s", verb, code, out)
+		}
+	}
+	b.wrap = nil
 	if out, code := b.try("rm", "one"); code != 1 || !strings.Contains(out, "runs") {
 		t.Errorf("exit %d: %s", code, out)
 	}
@@ -60,6 +74,39 @@ func TestLife(t *testing.T) {
 	}
 	if out, code := b.try("info", "one"); code != 1 || !strings.Contains(out, "no VM one") {
 		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
+// othersAreThere connects to the monitor of a VM whose console somebody has, and
+// wants both to be told.
+func (b *bench) othersAreThere(v *vm) {
+	b.t.Helper()
+	cmd := exec.Command(filepath.Join(b.bin, "vmrun"), "console", v.Name)
+	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+b.home)
+	said, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	text := make([]byte, 200)
+	n, _ := said.Read(text)
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if !strings.Contains(string(text[:n]), "another program is at the console of one") {
+		b.t.Errorf("a second console: %q", text[:n])
+	}
+	monitor, err := net.Dial("unix", v.path("qmp"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer monitor.Close()
+	if _, err := monitor.Read(text); err != nil {
+		b.t.Fatal(err)
+	}
+	if out, code := b.try("link", "one", "down"); code != 1 || !strings.Contains(out, "another program is connected to it") {
+		b.t.Errorf("the monitor is another's: exit %d: %s", code, out)
 	}
 }
 
