@@ -2,7 +2,6 @@ package vswitch
 
 import (
 	"errors"
-	"os"
 	"strings"
 	"testing"
 
@@ -15,17 +14,6 @@ func cableLab(t *testing.T, opt Options) *Switch {
 	t.Helper()
 	opt.Kinds = []link.Kind{sockets.VDE(), sockets.Stream(), sockets.Mcast(), sockets.Dgram()}
 	return newLab(t, opt).sw
-}
-
-// cableDir is an empty directory with a short name.
-func cableDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "cable")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
 }
 
 // The same cable twice is a loop, however it is written.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -277,3 +278,14 @@ func vlan(vid frame.VID, prio uint32) uint32 {
 func service(vid frame.VID) uint32 { return frame.TypeService<<16 | uint32(vid) }
 
 func ptr[T any](v T) *T { return &v }
+
+// cableDir is an empty directory with a short name.
+func cableDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "cable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}

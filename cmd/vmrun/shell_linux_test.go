@@ -40,7 +40,7 @@ func (b *bench) boot(name, addresses string, cards ...string) *guest {
 	b.t.Helper()
 	images := b.images()
 	args := []string{"--accel", "tcg", "-m", "192M", "--name", name, "-s", b.home + "/sw", "--kernel", images + "/vmlinuz", "--initrd", images + "/initrd",
-		"--append", fmt.Sprintf("console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable cryptomgr.notests vnet.plain=1 vnet.name=%s vnet.ip=%s", name, addresses)}
+		"--append", fmt.Sprintf("console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check cryptomgr.notests vnet.plain=1 vnet.name=%s vnet.ip=%s", name, addresses)}
 	for _, c := range cards {
 		args = append(args, "--net", c)
 	}
