@@ -126,12 +126,21 @@ func (s *SSH) forget(r Run) {
 	_ = exec.CommandContext(ctx, s.Command[0], args...).Run() // fails where there is none
 }
 
-// Terminal runs a command with this process's terminal, as ssh -t does.
-func (s *SSH) Terminal(h Host, words []string) (code int, err error) {
-	cmd := exec.Command(s.Command[0], s.args(h, false, true, words...)...)
+// Terminal runs a command with this process's terminal, as ssh -t does, until
+// ctx ends it.
+func (s *SSH) Terminal(ctx context.Context, h Host, words []string) (code int, err error) {
+	cmd := exec.CommandContext(ctx, s.Command[0], s.args(h, false, true, words...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	if err := cmd.Run(); cmd.ProcessState == nil {
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it gives the terminal back
+	cmd.WaitDelay = patience
+	err = cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		return -1, context.Cause(ctx)
+	case cmd.ProcessState == nil:
 		return -1, fmt.Errorf("start %s: %w", s.Command[0], err)
+	case !cmd.ProcessState.Exited():
+		return -1, fmt.Errorf("%s: %w", s.Command[0], err)
 	}
 	return cmd.ProcessState.ExitCode(), nil
 }

@@ -20,6 +20,7 @@ type SSH struct {
 	Command []string      // the program and the user's options; they win over ours
 	Dir     string        // where connections wait for the next run; "": none do
 	Persist time.Duration // how long they wait
+	Connect time.Duration // how long connecting may take, for Terminal and Line, which nobody watches; 0: as long as it likes
 }
 
 const (
@@ -107,6 +108,9 @@ func (s *SSH) args(h Host, fresh, terminal bool, words ...string) []string {
 		// Many hosts cannot ask for passwords on one terminal.
 		option("BatchMode=yes")
 		list = append(list, "-T")
+	}
+	if s.Connect > 0 {
+		option("ConnectTimeout=" + strconv.Itoa(max(1, int(s.Connect.Seconds()))))
 	}
 	option("LogLevel=ERROR")
 	option("RemoteCommand=none")

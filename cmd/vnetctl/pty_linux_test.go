@@ -154,11 +154,14 @@ func (p *pty) vnetctl(s *mgmttest.Switch, args string) *exec.Cmd {
 	return p.start(cmd)
 }
 
-// start starts a program on the terminal.
-func (p *pty) start(cmd *exec.Cmd) *exec.Cmd {
+// start starts a program on the terminal, of which but may take something away.
+func (p *pty) start(cmd *exec.Cmd, but ...func()) *exec.Cmd {
 	p.t.Helper()
 	cmd.Env = append(cmd.Env, "TERM=xterm")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.tty, p.tty, p.tty
+	for _, f := range but {
+		f()
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
@@ -230,8 +233,10 @@ func (e *emulator) step(b []byte) int {
 		return 1
 	case b[0] == '\n':
 		if e.y++; e.y >= e.h {
-			e.faults = append(e.faults, "scrolled")
-			e.y = e.h - 1
+			if e.y = e.h - 1; e.alternate {
+				e.faults = append(e.faults, "scrolled")
+			}
+			e.cells = append(e.cells[1:], []rune(strings.Repeat(" ", e.w)))
 		}
 		return 1
 	case b[0] == 0x1b:
@@ -275,6 +280,10 @@ func (e *emulator) control(seq string) {
 		}
 	case "[?25l", "[?25h":
 		e.hidden = seq == "[?25l"
+	case "[?1047l": // as 1049, but the cursor stays
+		if e.alternate {
+			e.alternate, e.cells, e.other = false, e.other, e.cells
+		}
 	case "[?1049h", "[?1049l":
 		if on := seq == "[?1049h"; on != e.alternate {
 			e.alternate = on

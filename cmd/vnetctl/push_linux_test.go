@@ -71,5 +71,22 @@ func TestRemotePush(t *testing.T) {
 	if left, _ := os.ReadDir(home + "/.cache/vnetkit/set"); len(left) != 0 {
 		t.Errorf("%v is left", left)
 	}
-	s.does(2, []string{"-r", "bare", "--push", "console"}, "--push does not go with")
+	t.Run("for a verb that reads", func(t *testing.T) {
+		fresh := s.host("fresh", sshtest.Options{Bin: filepath.Join(s.Dir, "bin-none")})
+		console := func(code int, args ...string) {
+			t.Helper()
+			cmd := s.command(args...)
+			cmd.Stdin = strings.NewReader("showinfo\n")
+			out, err := cmd.CombinedOutput()
+			if got := cmd.ProcessState.ExitCode(); got != code || strings.Contains(string(out), "VDE switch") != (code == 0) {
+				t.Errorf("%q: exit %d, %v: %s", args, got, err, out)
+			}
+		}
+		console(1, "console", "fresh:lab")
+		console(0, "--push", "console", "fresh:lab")
+		console(0, "--push", "console", "fresh:lab")
+		if programs, _ := filepath.Glob(fresh.Home + "/.cache/vnetkit/*/*"); len(programs) != 2 {
+			t.Errorf("%q", programs)
+		}
+	})
 }

@@ -19,6 +19,8 @@ type job struct {
 	*fleet
 	host   remote.Host
 	number int
+	stdin  io.Reader // nil: its input only says that it may go on
+	piped  []string  // with stdin: what to run
 
 	out, err remote.Spool // what it prints, until it is its turn
 	peer     peer
@@ -59,6 +61,9 @@ func (j *job) run(ctx context.Context) {
 // reachIt runs vnetctl there, and brings it before if it must.
 func (j *job) reachIt(ctx context.Context) (int, error) {
 	words := append([]string{farProgram}, j.farArgs()...)
+	if j.stdin != nil {
+		return j.once(ctx, j.piped)
+	}
 	if j.pusher == nil {
 		return j.once(ctx, words)
 	}
@@ -75,6 +80,9 @@ func (j *job) reachIt(ctx context.Context) (int, error) {
 	}
 	return -1, errors.New("it was copied there and is not there now")
 }
+
+// bringCure helps where vnetctl is not, or another one.
+const bringCure = "install vnetkit there, or let vnetctl bring it: --push"
 
 // farProgram is what the shell over there looks for in its PATH.
 const farProgram = "vnetctl"
@@ -98,7 +106,7 @@ func (j *job) once(ctx context.Context, words []string) (int, error) {
 	}}
 	j.greetOut = out
 	j.greetErr = greeting{to: &j.err, failed: j.cancel}
-	code, err := j.ssh.Run(ctx, remote.Run{Host: j.host, Words: words, Hello: farHello, Stdout: out, Stderr: &j.greetErr})
+	code, err := j.ssh.Run(ctx, remote.Run{Host: j.host, Words: words, Stdin: j.stdin, Hello: farHello, Stdout: out, Stderr: &j.greetErr})
 	if filter, ok := stdout.(*lineFilter); ok && err == nil {
 		_, err = filter.to.Write(filter.part)
 	}
@@ -151,7 +159,6 @@ func (j *job) judge(code int, err error) (int, error) {
 		return api.ExitFailed, cannot(&api.Error{Code: api.ErrFailed, Message: cause, Hint: cure}, "run vnetctl on %s", host)
 	}
 	said := lastLine(j.before())
-	bring := "install vnetkit there, or let vnetctl bring it: --push"
 	switch {
 	case errors.Is(err, remote.ErrTimeout) && j.heard:
 		return unreachable(fmt.Sprintf("it began, and did not come to an end within %v", j.limit), "give it more time: --timeout")
@@ -172,13 +179,13 @@ func (j *job) judge(code int, err error) (int, error) {
 	case !j.heard && code == remote.ConnectionFailed:
 		return unreachable(cmp.Or(lastLines(j.before()), "the connection was cut before it began"), "see what ssh says: "+j.tryIt())
 	case !j.heard && strings.Contains(j.before(), "unknown flag: --far"):
-		return failed("vnetctl there is older than this one, and cannot be used from here", bring)
+		return failed("vnetctl there is older than this one, and cannot be used from here", bringCure)
 	case !j.heard && code == api.ExitUsage && strings.HasPrefix(j.before(), "vnetctl: "):
-		return api.ExitUsage, cannot(&api.Error{Code: "usage", Message: oneLine(j.before()), Hint: "is it of another version? " + bring}, "run this on %s", host)
+		return api.ExitUsage, cannot(&api.Error{Code: "usage", Message: oneLine(j.before()), Hint: "is it of another version? " + bringCure}, "run this on %s", host)
 	case !j.heard && code == 127:
-		return failed("it is not installed there: "+said, bring)
+		return failed("it is not installed there: "+said, bringCure)
 	case !j.heard && code == 126:
-		return failed("it cannot be run there: "+said, "is it for another architecture? "+bring)
+		return failed("it cannot be run there: "+said, "is it for another architecture? "+bringCure)
 	case !j.heard:
 		said = cmp.Or(said, lastLine(string(j.greetOut.before)))
 		return failed(fmt.Sprintf("it does not answer as vnetctl does: %q (exit code %d)", said, code), "does something print at log-in, and end it? "+j.tryIt())

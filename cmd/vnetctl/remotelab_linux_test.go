@@ -43,14 +43,15 @@ func buildTool(t *testing.T) string {
 // site is an admin with a vnetctl and hosts.
 type site struct {
 	*sshtest.Lab
-	t   *testing.T
-	bin string
+	t       *testing.T
+	bin     string
+	servers map[string]*sshtest.Host // those that have a switch
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
 	lab := sshtest.New(t)
-	return &site{lab, t, buildTool(t)}
+	return &site{lab, t, buildTool(t), map[string]*sshtest.Host{}}
 }
 
 // host starts a host on which a switch "lab" runs, whose directory all hosts see.
@@ -62,7 +63,8 @@ func (s *site) host(name string, o sshtest.Options) *sshtest.Host {
 	o.Setup += "\nmkdir -p /run/vswitch; " +
 		"setpriv --pdeathsig KILL " + s.bin + "/vswitch --quiet --name lab --port stream:unix:" + s.door(name) + ",name=" + name + " >/dev/null 2>" + s.Dir + "/log-" + name + " &\n" +
 		"for i in $(seq 600); do [ ! -S /run/vswitch/lab/api ] || break; sleep 0.05; done"
-	return s.Start(name, o)
+	s.servers[name] = s.Start(name, o)
+	return s.servers[name]
 }
 
 // door is a door of the switch on a host, outside of what the host has for itself.

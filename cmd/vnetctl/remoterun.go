@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"vnetkit/mgmt/api"
 	"vnetkit/remote"
@@ -130,39 +129,6 @@ func (f *fleet) dispatch(cmd *cobra.Command) error {
 		return f.change(cmd)
 	}
 	return f.runAll(cmd.Context(), f.remote.parallel)
-}
-
-// terminals tells whether a person sits here.
-func terminals() bool {
-	return term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))
-}
-
-// attached runs a verb on one host that has this process's standard input: with
-// its terminal, or as a pipe.
-func (f *fleet) attached(ctx context.Context, terminal bool) error {
-	words := append([]string{farProgram}, f.words...)
-	h := f.hosts[0]
-	if f.pusher != nil {
-		e := usage("--push does not go with a verb that reads your input")
-		e.cure = "first: vnetctl -r " + h.String() + " --push list"
-		return e
-	}
-	var code int
-	var err error
-	if terminal {
-		code, err = f.ssh.Terminal(h, words)
-	} else {
-		code, err = f.ssh.Run(ctx, remote.Run{Host: h, Words: words, Stdin: os.Stdin, Stdout: f.out, Stderr: f.err})
-	}
-	switch {
-	case err != nil:
-		return cannot(err, "reach %s", h)
-	case code == remote.ConnectionFailed:
-		return cannot(&api.Error{Code: api.ErrUnreachable, Message: "the connection was not made, or was cut"}, "go on at %s", h)
-	case code == 127:
-		return cannot(&api.Error{Code: api.ErrFailed, Message: "it is not installed there", Hint: "vnetctl -r " + h.String() + " --push list"}, "run vnetctl on %s", h)
-	}
-	return errSilent(code)
 }
 
 // runAll runs the verb everywhere and prints what comes of it.
