@@ -127,6 +127,7 @@ func TestPrint(t *testing.T) {
 		{"bad-accel", []string{"--accel", "fast", "/nosuch/disk.img"}},
 		{"passt-of-qemu", []string{"--net", "passt", "--", "-S"}},
 		{"xml", []string{"--xml", "testdata/domain.xml", "--name", "vm1", "--", "-S"}},
+		{"xml-missing", []string{"--xml", "testdata/nosuch.xml", "--", "-S"}},
 		{"xml-bad", []string{"--xml", "testdata/bad.xml", "--", "-S"}},
 		{"vmfile", []string{"--vmfile", "testdata/VMFile.kdl", "--name", "web"}},
 		{"vmfile-home", []string{"--vmfile", "testdata/VMFile.kdl", "--name", "db", "-m", "4G", "--cpus", "3", "--net", "null"}},

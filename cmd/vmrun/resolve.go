@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -56,17 +57,19 @@ func (o *order) resolve(e env) error {
 	return nil
 }
 
+// maxXML is how large a domain's file may be.
+const maxXML = 16 << 20
+
 // readXML puts libvirt's interfaces before the others.
 func (o *order) readXML(e env) error {
 	if o.xml == "" {
 		return nil
 	}
-	f, err := os.Open(o.xml)
+	text, err := readFile(o.xml, maxXML)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	nets, warnings, err := domain.Read(f)
+	nets, warnings, err := domain.Read(bytes.NewReader(text))
 	var bad *netdev.UsageError
 	if errors.As(err, &bad) {
 		return &usageError{o.xml + ": " + bad.What, bad.Cure}

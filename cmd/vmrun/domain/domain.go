@@ -78,6 +78,9 @@ func lineError(line int, format string, args ...any) error {
 // parse reads the tree.
 func parse(r io.Reader) (*element, error) {
 	d := xml.NewDecoder(r)
+	d.CharsetReader = func(charset string, _ io.Reader) (io.Reader, error) {
+		return nil, fmt.Errorf("it is written in %s, and must be in UTF-8: iconv -f %s -t UTF-8", charset, charset)
+	}
 	var stack []*element
 	var root *element
 	for count := 0; ; count++ {
@@ -183,14 +186,18 @@ func (b *builder) source() (mode string, err error) {
 		return "udp", nil
 	case "vhostuser":
 		b.add("sock", s["path"])
-		if s["mode"] == "server" {
+		switch s["mode"] {
+		case "server":
 			b.add("server", "on")
+		case "", "client":
+		default:
+			return "", lineError(e.line, "source mode=%q: want client or server", s["mode"])
 		}
 		return "vhost-user", nil
 	case "hostdev":
-		a := e.child("source").child("address").attrs
-		b.add("host", fmt.Sprintf("%s:%s:%s.%s", hex(a["domain"], 4), hex(a["bus"], 2), hex(a["slot"], 2), hex(a["function"], 1)))
-		return "hostdev", nil
+		host, err := pciAddress(e.child("source").child("address"))
+		b.add("host", host)
+		return "hostdev", err
 	case "vdpa":
 		b.add("dev", s["dev"])
 		return "vdpa", nil
@@ -203,10 +210,28 @@ func (b *builder) source() (mode string, err error) {
 	}
 }
 
-// hex writes 0x1 as QEMU wants it, with so many digits.
-func hex(text string, digits int) string {
-	n, _ := strconv.ParseUint(text, 0, 16) // "": 0
-	return fmt.Sprintf("%0*x", digits, n)
+// pciAddress is a device of the host's as QEMU wants it. One that is not said whole
+// would be another one: 0000:00:00.0 is there on every PC.
+func pciAddress(e *element) (string, error) {
+	if typ := e.attrs["type"]; typ != "" && typ != "pci" {
+		return "", lineError(e.line, "address type=%q: a card of this host has a PCI address", typ)
+	}
+	var parts [4]uint64
+	for i, p := range []struct {
+		name, missing string
+		most          uint64
+	}{{"domain", "0", 0xffff}, {"bus", "", 0xff}, {"slot", "", 0x1f}, {"function", "0", 7}} {
+		text := e.attrs[p.name]
+		if text == "" {
+			text = p.missing
+		}
+		n, err := strconv.ParseUint(text, 0, 16)
+		if err != nil || n > p.most {
+			return "", lineError(e.line, "address %s=%q: want a number up to %#x, as in <address type='pci' domain='0x0000' bus='0x06' slot='0x10' function='0x2'/>", p.name, e.attrs[p.name], p.most)
+		}
+		parts[i] = n
+	}
+	return fmt.Sprintf("%04x:%02x:%02x.%x", parts[0], parts[1], parts[2], parts[3]), nil
 }
 
 // userNet is the network that slirp is to use: libvirt means the network of the
