@@ -146,6 +146,7 @@ func TestPrint(t *testing.T) {
 		{"vmfile-key", []string{"--vmfile", "testdata/cloud-init.kdl", "--name", "key"}},
 		{"vmfile-no-key", []string{"--vmfile", "testdata/cloud-init.kdl", "--name", "no-key"}},
 		{"port", []string{"--net", "switch,vlan=10,tagged=20+30,isolated=on", "--net", "switch=/run/lab,impair=out-rate:8M,allowmac=own+02:00:00:00:00:01", "--name", "vm1", "/nosuch/web.img"}},
+		{"port-trunks", []string{"--net", "switch,native=none,tagged=10+20", "--net", "switch,vlan=10,native=tagged", "--name", "vm1", "/nosuch/web.img"}},
 		{"port-number", []string{"--net", "switch,vlan=10", "--name", "7", "/nosuch/web.img"}},
 		{"port-of-qemu", []string{"--net", "switch,vlan=10", "--", "-S"}},
 		{"port-door", []string{"--net", "switch,vlan=10,door=vde", "/nosuch/web.img"}},

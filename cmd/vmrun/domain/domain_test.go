@@ -45,6 +45,11 @@ func TestRead(t *testing.T) {
 		{"trunk", net("<vlan trunk='yes'><tag id='42' nativeMode='untagged'/><tag id='47'/><tag id='48'/></vlan>"), "network,name=lab,vlan=42,tagged=47+48"},
 		{"trunk of one", net("<vlan><tag id='42' nativeMode='untagged'/></vlan>"), "network,name=lab,vlan=42,tagged=none"},
 		{"trunk of two", net("<vlan><tag id='1'/><tag id='4094' nativeMode='untagged'/></vlan>"), "network,name=lab,vlan=4094,tagged=1"},
+		{"trunk without a native VLAN", net("<vlan trunk='yes'><tag id='42'/><tag id='47'/></vlan>"), "network,name=lab,native=none,tagged=42+47"},
+		{"trunk of one without a native VLAN", net("<vlan trunk='yes'><tag id='42'/></vlan>"), "network,name=lab,native=none,tagged=42"},
+		{"trunk of tags alone", net("<vlan><tag id='42'/><tag id='47'/></vlan>"), "network,name=lab,native=none,tagged=42+47"},
+		{"native VLAN with its tag", net("<vlan trunk='yes'><tag id='47'/><tag id='42' nativeMode='tagged'/></vlan>"), "network,name=lab,vlan=42,native=tagged,tagged=47"},
+		{"native VLAN with its tag alone", net("<vlan><tag id='42' nativeMode='tagged'/></vlan>"), "network,name=lab,vlan=42,native=tagged,tagged=none"},
 		{"odd vlan", net("<vlan colour='red'>\n<tag id='1' x=''/>\n<x/></vlan>"), `network,name=lab,vlan=1,tagged=none !line 2: vlan colour="red" is not known, and passed over !line 3: tag x="" is not known, and passed over !line 4: <x> is not known, and passed over`},
 		{"isolated", net("<port isolated='yes'/>"), "network,name=lab,isolated=on"},
 		{"isolated bridge", "<interface type='bridge'><source bridge='br0'/><port isolated='yes'/></interface>", "bridge,br=br0,isolated=on"},
@@ -88,9 +93,9 @@ func TestRead(t *testing.T) {
 		{"VLAN 0", net("<vlan><tag id='0'/></vlan>"), "error line 2: tag id=\"0\""},
 		{"two tags and no trunk", net("<vlan trunk='no'><tag id='1'/><tag id='2'/></vlan>"), "error line 2: vlan trunk='no'"},
 		{"perhaps a trunk", net("<vlan trunk='maybe'><tag id='1'/></vlan>"), "error line 2: vlan trunk=\"maybe\""},
-		{"trunk without a native VLAN", net("<vlan trunk='yes'><tag id='1'/></vlan>"), "error line 2: a trunk needs"},
 		{"two native VLANs", net("<vlan><tag id='1' nativeMode='untagged'/>\n<tag id='2' nativeMode='untagged'/></vlan>"), "error line 3: a second native"},
-		{"native with a tag", net("<vlan><tag id='1' nativeMode='tagged'/></vlan>"), "error line 2: nativeMode='tagged' cannot"},
+		{"two native VLANs of two kinds", net("<vlan><tag id='1' nativeMode='tagged'/>\n<tag id='2' nativeMode='untagged'/></vlan>"), "error line 3: a second native"},
+		{"native VLAN and no trunk", net("<vlan trunk='no'><tag id='1' nativeMode='tagged'/></vlan>"), "error line 2: vlan trunk='no'"},
 		{"native somehow", net("<vlan><tag id='1' nativeMode='x'/></vlan>"), "error line 2: nativeMode=\"x\""},
 		{"perhaps isolated", net("<port isolated='on'/>"), "error line 2: port isolated=\"on\""},
 		{"no average", net("<bandwidth><inbound/></bandwidth>"), "error line 2: inbound average=\"\""},
@@ -132,6 +137,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("<interface type='user'><ip address='1.2.3.4'/><portForward proto='tcp'><range start='1' end='9'/></portForward></interface>")
 	f.Add("<domain><devices><interface type='hostdev'><source><address/></source></interface></devices></domain>")
 	f.Add(net("<vlan trunk='yes'><tag id='4' nativeMode='untagged'/><tag id='7'/></vlan><port isolated='yes'/><bandwidth><inbound average='1' floor='2'/></bandwidth>"))
+	f.Add(net("<vlan trunk='yes'><tag id='4' nativeMode='tagged'/><tag id='7'/></vlan>") + net("<vlan trunk='yes'><tag id='7'/></vlan>"))
 	f.Add("<a><b></a>")
 	f.Fuzz(func(t *testing.T, text string) {
 		nets, _, err := Read(strings.NewReader(text))

@@ -47,12 +47,11 @@ func (b *builder) passOver(c *element, known ...string) {
 	}
 }
 
-// vlan understands one tag, or a trunk. A port of the switch puts each frame
-// without a tag into some VLAN, and so a trunk must say into which: none of
-// those that were not asked for.
+// vlan understands one tag, or a trunk. A trunk takes frames without a tag only
+// where one of its tags is native.
 func (b *builder) vlan(c *element) error {
 	b.passOver(c, "trunk")
-	trunk, native, others := c.attrs["trunk"] == "yes", "", []string{}
+	trunk, native, mode, others := c.attrs["trunk"] == "yes", "", "none", []string{}
 	if t := c.attrs["trunk"]; t != "" && t != "yes" && t != "no" {
 		return lineError(c.line, "vlan trunk=%q: want yes or no", t)
 	}
@@ -68,17 +67,15 @@ func (b *builder) vlan(c *element) error {
 		if err != nil || id == 0 || id == 4095 {
 			return lineError(tag.line, "tag id=%q: want a VLAN from 1 to 4094", tag.attrs["id"])
 		}
-		switch mode := tag.attrs["nativeMode"]; {
-		case mode == "tagged":
-			return lineError(tag.line, "nativeMode='tagged' cannot be had: the switch sends frames of the native VLAN without a tag")
-		case mode != "" && mode != "untagged":
-			return lineError(tag.line, "nativeMode=%q: want untagged or tagged", mode)
-		case mode == "untagged" && native != "":
-			return lineError(tag.line, "a second native VLAN")
-		case mode == "untagged":
-			native, trunk = strconv.FormatUint(id, 10), true
-		default:
+		switch m := tag.attrs["nativeMode"]; {
+		case m == "":
 			others = append(others, strconv.FormatUint(id, 10))
+		case m != "untagged" && m != "tagged":
+			return lineError(tag.line, "nativeMode=%q: want untagged or tagged", m)
+		case native != "":
+			return lineError(tag.line, "a second native VLAN")
+		default:
+			native, mode, trunk = strconv.FormatUint(id, 10), m, true
 		}
 	}
 	switch {
@@ -87,11 +84,14 @@ func (b *builder) vlan(c *element) error {
 	case c.attrs["trunk"] == "no" && (trunk || count > 1):
 		return lineError(c.line, "vlan trunk='no' with more than one tag or a native VLAN")
 	case !trunk && count == 1:
-		native, others = others[0], nil
-	case native == "":
-		return lineError(c.line, "a trunk needs nativeMode='untagged' at one <tag>: the switch puts frames without a tag into that VLAN, and can have no port without one")
+		native, mode, others = others[0], "untagged", nil
 	}
-	b.add("vlan", native)
+	if native != "" {
+		b.add("vlan", native)
+	}
+	if mode != "untagged" {
+		b.add("native", mode)
+	}
 	if len(others) == 0 {
 		others = []string{"none"}
 	}

@@ -65,12 +65,12 @@ func TestArgs(t *testing.T) {
 		{name: "switch-door", nets: "switch,sock=/run/sw,door=strem"},
 		{name: "network-switch", nets: "network=lab,sock=/run/sw"},
 		{name: "network-bridge", nets: "network=br0,br=br0"},
-		{name: "port", nets: "switch,sock=/run/sw,vlan=10,isolated=on,impair=out-rate:8000k,maclimit=4,storm=1000,listen=/vms/a,,b/port0\nnetwork=lab,sock=/run/lab,vlan=10,tagged=20+30-39,listen=/vms/a/port1"},
+		{name: "port", nets: "switch,sock=/run/sw,vlan=10,isolated=on,impair=out-rate:8000k,maclimit=4,storm=1000,listen=/vms/a,,b/port0\nnetwork=lab,sock=/run/lab,vlan=10,tagged=20+30-39,listen=/vms/a/port1\nswitch,sock=/run/sw,native=none,tagged=10+20,listen=/vms/a/port2\nswitch,sock=/run/sw,vlan=10,native=tagged,listen=/vms/a/port3"},
 		{name: "port-reconnect", nets: "switch,sock=/run/sw,isolated=on,allowmac=52:54:00:00:00:00,listen=/vms/a/port0", caps: newer},
 		{name: "port-open-door", nets: "switch,sock=/run/sw,vlan=10"}, {name: "port-of-vhost", nets: "switch,sock=/run/sw,door=vhost,isolated=on,listen=/vms/a/port0"}, {name: "port-of-vde", nets: "switch,sock=/run/sw,door=vde,isolated=on,listen=/x"},
 		{name: "port-of-old", nets: "switch,sock=/run/sw,isolated=on,listen=/x", caps: without(qemu72, "stream")},
 		{name: "port-of-bridge", nets: "network=br0,br=br0,vlan=10"}, {name: "port-of-network-bridge", nets: "network=br0,br=br0,isolated=on,listen=/x"},
-		{name: "port-more", nets: "switch,vlan=10,,isolated=off"}, {name: "port-vlan", nets: "switch,vlan=4095"}, {name: "port-isolated", nets: "switch,isolated=maybe"},
+		{name: "port-more", nets: "switch,vlan=10,,isolated=off"}, {name: "port-vlan", nets: "switch,vlan=4095"}, {name: "port-native", nets: "switch,native=both"}, {name: "port-isolated", nets: "switch,isolated=maybe"},
 		{name: "port-allowmac", nets: "switch,allowmac=own+mine"}, {name: "port-allowmac-group", nets: "switch,allowmac=01:00:5e:00:00:01"},
 		{name: "port-of-user", nets: "user,vlan=10"},
 		{name: "bridge-isolated", nets: "bridge=br0,ifname=vnet%d,script=/state/up0,isolated=on"}, {name: "bridge-isolated-helper", nets: "bridge=br0,isolated=on"},
@@ -225,7 +225,7 @@ func TestSet(t *testing.T) {
 // FuzzNet reads anything; what it accepts reads back the same, and makes
 // arguments or a mistake with a cure.
 func FuzzNet(f *testing.F) {
-	for _, text := range []string{"user,hostfwd=tcp::1-:2,hostfwd=a", "switch=a,,b", "mcast=239.1.1.1:5,mtu=1", "dgram,local=unix:/a,remote=fd:3", "stream=[::1]:5,server=on", "=", ",", "vde=x,mode=9", "switch,vlan=1,,isolated=on", "network=a,impair=delay:1ms,tagged=3+4", "switch,allowmac=own+02:00:00:00:00:01"} {
+	for _, text := range []string{"user,hostfwd=tcp::1-:2,hostfwd=a", "switch=a,,b", "mcast=239.1.1.1:5,mtu=1", "dgram,local=unix:/a,remote=fd:3", "stream=[::1]:5,server=on", "=", ",", "vde=x,mode=9", "switch,vlan=1,,isolated=on", "network=a,impair=delay:1ms,tagged=3+4", "switch,allowmac=own+02:00:00:00:00:01", "switch,vlan=10,native=tagged,tagged=none"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

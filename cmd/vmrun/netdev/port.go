@@ -10,7 +10,7 @@ import (
 
 // portKeys are what can be set on the switch's port that a card is plugged into,
 // in the words of its port specs; the switch also says what they may be.
-var portKeys = settings("vlan", "tagged", "transparent", "isolated", "allowmac", "impair", "maclimit", "storm", "bpduguard", "rootguard")
+var portKeys = settings("vlan", "native", "tagged", "transparent", "isolated", "allowmac", "impair", "maclimit", "storm", "bpduguard", "rootguard")
 
 func settings(names ...string) (keys []key) {
 	for _, n := range names {
