@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,8 +81,10 @@ func (a *app) check(cmd *cobra.Command, f *hostFlags, dhcp time.Duration) error 
 				e.object(o)
 			}
 		}
-		e.orphans(state)
-		e.processes(state)
+		if e.pending == "" { // else they may be its own
+			e.orphans(state)
+			e.processes(state)
+		}
 		e.persistent(state)
 		e.dhcp(state, dhcp)
 	}
@@ -126,6 +129,7 @@ type exam struct {
 	ctx      context.Context
 	host     *hostnet.Host
 	root     string // "/", or a test's own
+	pending  string // what ends a change that is half done; empty: none is
 	findings []finding
 }
 
@@ -150,10 +154,13 @@ func (e *exam) journal() {
 	text, cure, err := engine.Unfinished()
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		e.warn("journal", "only root may look whether a change is half done", "sudo vnetctl check")
+		e.pending = "sudo vnetctl check"
+		e.warn("journal", "only root may look whether a change is half done", e.pending)
 	case err != nil:
-		e.fail("journal", err.Error(), hintOf(err))
+		e.pending = hintOf(err)
+		e.fail("journal", err.Error(), e.pending)
 	case text != "":
+		e.pending = cure
 		e.fail("journal", text, cure)
 	default:
 		e.ok("journal", "no change is half done")
@@ -163,7 +170,7 @@ func (e *exam) journal() {
 // object looks at something that create made.
 func (e *exam) object(o hostnet.Object) {
 	what := o.Kind + " " + o.Name
-	again := "vnetctl recover does not help here: vnetctl cancel " + o.Kind + " " + o.Name + ", then create it anew"
+	again := cmp.Or(e.pending, "vnetctl recover does not help here: vnetctl cancel "+o.Kind+" "+o.Name+", then create it anew")
 	before := len(e.findings)
 	for _, step := range o.Steps {
 		if err := step.Done(e.host); err != nil {
