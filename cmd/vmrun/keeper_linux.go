@@ -199,7 +199,7 @@ func keeper(name string) error {
 		done := make(chan struct{})
 		var watches sync.WaitGroup
 		watches.Go(func() { v.watchPorts(done) })
-		watches.Go(func() { v.watchPassts(done) })
+		watches.Go(func() { v.watchProcesses(done) })
 		wait()
 		close(done)
 		watches.Wait() // they begin what is to be cleared up

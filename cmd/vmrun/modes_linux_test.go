@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"vnetkit/mgmt/client"
@@ -93,6 +94,12 @@ func TestTraffic(t *testing.T) {
 	}
 	lone.sh("ip addr add 10.77.0.9/24 dev eth0; arping -c 1 -w 1 -I eth0 10.77.0.1 >/dev/null; true")
 	b.await("vmrun ip tells the IPv4 address", func() bool { return b.must("ip", "vm9") == "10.77.0.9\n" })
+	_ = syscall.Kill(lone.v.Helpers[0].PID, syscall.SIGKILL)
+	b.await("the guest is on its own switch again", func() bool {
+		lone.sh("arping -c 1 -w 1 -I eth0 10.77.0.1 >/dev/null; true")
+		out, _ := b.try("ip", "vm9")
+		return out == "10.77.0.9\n" && b.vm("vm9").Helpers[0].PID != lone.v.Helpers[0].PID
+	})
 
 	guests[7].address(1, "10.9.6.1")
 	guests[7].mustReach("10.9.6.100")

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -73,44 +72,6 @@ func connect(path string) (*os.File, error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), path), nil
-}
-
-// How long a passt that ended waits to be started again: doubling, until one has
-// lived for the longest wait.
-const maxPasstWait = 30 * time.Second
-
-// watchPassts starts a passt again that ends before its VM, until done is closed.
-func (v *vm) watchPassts(done <-chan struct{}) {
-	if len(v.Passts) == 0 {
-		return
-	}
-	last, wait := make([]time.Time, len(v.Passts)), make([]time.Duration, len(v.Passts))
-	for again(done) {
-		for i := range v.Passts {
-			p := &v.Passts[i]
-			if p.Path == "" || p.alive() || time.Since(last[i]) < wait[i] || !v.QEMU.alive() {
-				continue
-			}
-			if time.Since(last[i]) > maxPasstWait+wait[i] {
-				wait[i] = watchEvery
-			}
-			last[i], wait[i] = time.Now(), min(2*wait[i], maxPasstWait)
-			v.restartPasst(p)
-		}
-	}
-}
-
-func (v *vm) restartPasst(p *passt) {
-	err := v.startPasst(p)
-	if err == nil {
-		err = v.save()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "vmrun: passt has ended, and cannot be started again:", err)
-		end(&p.process)
-		return
-	}
-	fmt.Fprintln(os.Stderr, "vmrun: passt has ended, and was started again")
 }
 
 // filtered tells whether a process has restricted its system calls, which is the

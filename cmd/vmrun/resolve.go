@@ -247,8 +247,12 @@ func (o *order) resolveServer(n netdev.Net, card int) (netdev.Net, error) {
 	if err != nil {
 		return n, err
 	}
-	dir = filepath.Join(dir, fmt.Sprintf("switch%d", card))
-	return n.Set("sock", dir), api.CheckSocketPath(filepath.Join(dir, api.StreamName))
+	sw := filepath.Join(dir, fmt.Sprintf("switch%d", card))
+	n = n.Set("sock", sw)
+	if !o.print { // it dials QEMU, also when it was killed and started again
+		n = n.Set("listen", filepath.Join(dir, fmt.Sprintf("port%d", card)))
+	}
+	return n, api.CheckSocketPath(filepath.Join(sw, api.StreamName))
 }
 
 // serverArgs start the switch of a server.

@@ -141,7 +141,7 @@ var modes = []mode{
 	{name: "direct", help: "a macvtap device on an interface", first: "dev", keys: keys([]key{{"dev", text, ""}, {"mode", text, ""}}, tapKeys), needs: []string{"dev"}},
 	{name: "network", help: "a switch or a bridge of this name", first: "name", keys: keys([]key{{"name", text, ""}, {"sock", socketPath, ""}, {"listen", socketPath, ""}, {"br", text, ""}, {"fd", text, "fd"}}, portKeys), needs: []string{"name"}},
 	{name: "mcast", help: "a multicast group", first: "addr", keys: []key{{"addr", group, "mcast"}, {"localaddr", text, "localaddr"}}, needs: []string{"addr"}},
-	{name: "server", help: "others connect to this address over TCP", first: "addr", keys: []key{{"addr", endpoint, "listen"}, {"sock", socketPath, ""}}, needs: []string{"addr"}},
+	{name: "server", help: "others connect to this address over TCP", first: "addr", keys: []key{{"addr", endpoint, "listen"}, {"sock", socketPath, ""}, {"listen", socketPath, ""}}, needs: []string{"addr"}},
 	{name: "client", help: "connects to this address over TCP", first: "addr", keys: []key{{"addr", endpoint, "connect"}}, needs: []string{"addr"}},
 	{name: "udp", help: "UDP from one address to another", first: "addr", keys: []key{{"addr", endpoint, "udp"}, {"local", endpoint, "localaddr"}}, needs: []string{"addr", "local"}},
 	{name: "stream", help: "QEMU's -netdev stream", first: "addr", keys: []key{{"addr", text, ""}, {"server", toggle, ""}, {"reconnect", number, ""}}, needs: []string{"addr"}},
