@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"vnetkit/cmd/vmrun/netdev"
 )
 
 // Who presses Ctrl-C while the VM is being started has no VM, and nothing of one.
@@ -66,4 +68,39 @@ func TestNoRoom(t *testing.T) {
 		t.Errorf("where no directory can be made: exit %d: %s", code, out)
 	}
 	b.wrap = nil
+}
+
+// Who may not enter root's default switch has a default switch of his own.
+func TestDefaultOfRoot(t *testing.T) {
+	b := newBench(t, nil)
+	if out, err := exec.Command("sh", "-ec", `chmod 755 "$0"; chown -R 65534:65534 "$1"`, b.bin, b.home).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for mode, want := range map[string]string{"700": b.home + "/vswitch/default/stream", "755": "/run/vswitch/default/stream"} {
+		b.wrap = []string{"unshare", "-m", "sh", "-ec", "mount -t tmpfs none /run; mkdir -p /run/vswitch; mkdir -m " + mode + ` /run/vswitch/default
+			exec setpriv --reuid=65534 --regid=65534 --clear-groups "$0" "$@"`}
+		if out := b.must("--accel", "tcg", "--print", b.disk); !strings.Contains(out, want) {
+			t.Errorf("root's has mode %s: %s", mode, out)
+		}
+	}
+	b.wrap = nil
+}
+
+// The name of a bridge is no part of a script, whatever it is.
+func TestBridgeScript(t *testing.T) {
+	dir := t.TempDir()
+	n, err := netdev.ParseNet("bridge=a'b;$(c),isolated=on")
+	if err == nil {
+		err = os.WriteFile(dir+"/ip", []byte("#!/bin/sh\nprintf '<%s>' \"$@\"\n"), 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", bridgeScript(n), "up", "tap0")
+	cmd.Env = []string{"PATH=" + dir}
+	out, err := cmd.CombinedOutput()
+	want := "<link><set><dev><tap0><master><a'b;$(c)>" + "<link><set><dev><tap0><type><bridge_slave><isolated><on>" + "<link><set><dev><tap0><up>"
+	if err != nil || string(out) != want {
+		t.Errorf("%v: %s", err, out)
+	}
 }

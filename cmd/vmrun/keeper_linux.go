@@ -92,7 +92,7 @@ func (o *order) record(dir, path string, argv []string) *vm {
 	for i, n := range o.vm.Nets {
 		v.Nets = append(v.Nets, n.String())
 		mac := o.vm.macOf(n, i).String()
-		if n.Mode == "none" || n.Mode == "hostdev" { // no card, or one with its own
+		if !hasAddress(n) {
 			mac = ""
 		}
 		v.MACs, v.Links = append(v.MACs, mac), append(v.Links, n.Get("link"))

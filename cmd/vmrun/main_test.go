@@ -101,6 +101,8 @@ func TestPrint(t *testing.T) {
 		{"name-not-utf8", []string{"--name", "a\xff", "/nosuch/web.img"}},
 		{"disk-not-utf8", []string{"--name", "a", "/nosuch/\xff.img"}},
 		{"path-not-utf8", []string{"--net", "stream=unix:/run/\xff", "--", "-S"}},
+		{"mac-twice", []string{"--mac", "52:54:00:00:00:01", "--net", "user,mac=52:54:00:00:00:02", "--", "-S"}},
+		{"same-mac", []string{"--net", "user,mac=52:54:00:00:00:02", "--net", "null,mac=52-54-00-00-00-02", "--net", "null", "--", "-S"}},
 		{"quoting", []string{"--name", "it's", "--", "-append", "console=ttyS0 quiet; $(reboot)", ""}},
 		{"paths-with-commas", []string{"-s", "/srv/a,b \"c\"", "--name", "vm1", "--", "-S"}},
 		{"names-differ", []string{"--name", "vm1", "--", "-name", "vm2"}},

@@ -60,6 +60,9 @@ func (o *order) start(ctx context.Context, e env) error {
 	if _, err := o.vm.args(everything); err != nil {
 		return err // before QEMU is looked for: what is wrong by itself
 	}
+	for _, w := range o.sameAddresses() {
+		fmt.Fprintln(e.stderr, "vmrun: "+w)
+	}
 	path, err := e.lookPath(name)
 	if err != nil {
 		return &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("cannot start %s: there is no such program", name), Hint: "install QEMU (Debian: sudo apt install qemu-system-x86), or name its program first behind --"}
@@ -91,6 +94,36 @@ func (o *order) start(ctx context.Context, e env) error {
 	}
 	return nil
 }
+
+// sameAddresses are warnings of cards that have the address of another, of this VM
+// or of one of the user's that runs.
+func (o *order) sameAddresses() (warnings []string) {
+	owner := map[string]string{}
+	if o.vm.managed() && !o.print {
+		vms, _ := all()
+		for _, v := range vms {
+			for i, mac := range v.MACs {
+				if v.Name != o.vm.Name && v.QEMU.alive() {
+					owner[mac] = fmt.Sprintf("card %d of VM %s", i, v.Name)
+				}
+			}
+		}
+	}
+	for i, n := range o.vm.Nets {
+		if !hasAddress(n) {
+			continue
+		}
+		mac := o.vm.macOf(n, i).String()
+		if other := owner[mac]; other != "" {
+			warnings = append(warnings, fmt.Sprintf("card %d has the address of %s, %s: on one network each takes the other's frames", i, other, mac))
+		}
+		owner[mac] = fmt.Sprintf("card %d", i)
+	}
+	return warnings
+}
+
+// hasAddress tells whether vmrun gives the card its address.
+func hasAddress(n netdev.Net) bool { return n.Mode != "none" && n.Mode != "hostdev" }
 
 // portCommands are those that make the ports which the keeper would make.
 func (o *order) portCommands() (text string) {

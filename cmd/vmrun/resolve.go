@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -27,6 +28,9 @@ func (o *order) resolve(e env) error {
 		n, err := netdev.ParseNet(text)
 		if err != nil {
 			return err
+		}
+		if i == 0 && o.vm.MAC != "" && n.Has("mac") {
+			return &usageError{fmt.Sprintf("--mac %s and mac=%s are both the first card's address", o.vm.MAC, n.Get("mac")), "give one of them"}
 		}
 		n = n.WithOwn(o.vm.macOf(n, i))
 		switch n.Mode {
@@ -96,7 +100,7 @@ func (o *order) resolveSwitch(n netdev.Net, card int) (netdev.Net, error) {
 	if n.Has("name") {
 		where = n.Get("name")
 	}
-	dir, err := api.FindDir(where)
+	dir, err := findSwitch(where)
 	if err != nil {
 		return n, err
 	}
@@ -104,6 +108,16 @@ func (o *order) resolveSwitch(n netdev.Net, card int) (netdev.Net, error) {
 		return n, err // QEMU would cut it off without a word
 	}
 	return o.resolvePort(n.Set("sock", dir), card)
+}
+
+// findSwitch is a switch's directory. The default switch is the user's own, or is
+// going to be, where there is only root's and the user may not enter it.
+func findSwitch(where string) (string, error) {
+	dir, err := api.FindDir(where)
+	if err == nil && where == "" && errors.Is(mayEnter(dir), fs.ErrPermission) {
+		return api.ResolveDir("")
+	}
+	return dir, err
 }
 
 // resolvePort gives a card that asks something of its port a port of its own, which
@@ -180,7 +194,7 @@ func (o *order) resolveBridge(n netdev.Net, card int) (netdev.Net, error) {
 
 // bridgeScript puts QEMU's TAP into its bridge. QEMU gives up when it fails.
 func bridgeScript(n netdev.Net) string {
-	text := "#!/bin/sh\nset -e\nip link set dev \"$1\" master '" + n.Get("br") + "'\n"
+	text := "#!/bin/sh\nset -e\nip link set dev \"$1\" master " + shellQuote([]string{n.Get("br")}) + "\n"
 	if n.Get("isolated") == "on" {
 		text += "ip link set dev \"$1\" type bridge_slave isolated on\n"
 	}

@@ -72,9 +72,10 @@ func TestWhileStarting(t *testing.T) {
 func TestOddNames(t *testing.T) {
 	b := newBench(t, nil)
 	b.sw()
-	plain := b.start("v8", "--net", "none")
-	if out, code := b.try("--accel", "tcg", "-m", "32M", "--net", "none", "--name", "v?", b.disk); code != 1 || !strings.Contains(out, "Is another process using the image") {
-		t.Errorf("another VM has the disk: exit %d: %s", code, out)
+	plain := b.start("v8", "--net", "null")
+	out, code := b.try("--accel", "tcg", "-m", "32M", "--net", "null,mac="+plain.MACs[0], "--name", "v?", b.disk)
+	if code != 1 || !strings.Contains(out, "Is another process using the image") || !strings.Contains(out, "card 0 has the address of card 0 of VM v8") {
+		t.Errorf("another VM has the disk and the address: exit %d: %s", code, out)
 	}
 	for _, socket := range []string{"qmp", "console", "agent"} {
 		if _, err := os.Lstat(plain.path(socket)); err != nil {

@@ -143,7 +143,7 @@ func stateDir() (string, error) {
 	if !filepath.IsAbs(base) { // as the specification says
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return "", fmt.Errorf("find where VMs are kept: %w", err)
+			return "", stateError(fmt.Errorf("find where VMs are kept: %w", err))
 		}
 		base = filepath.Join(home, ".local/state")
 	}
