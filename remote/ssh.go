@@ -20,7 +20,7 @@ type SSH struct {
 	Command []string      // the program and the user's options; they win over ours
 	Dir     string        // where connections wait for the next run; "": none do
 	Persist time.Duration // how long they wait
-	Connect time.Duration // how long connecting may take, for Terminal and Line, which nobody watches; 0: as long as it likes
+	Connect time.Duration // how long connecting may take, for Terminal, which a person can end later on; 0: as long as it likes
 }
 
 const (

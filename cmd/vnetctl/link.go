@@ -35,7 +35,8 @@ of both switches. NAME is as in -s; without a host it is a switch of this one.
 
 It goes on until interrupted. When an end leaves, because its switch or its
 connection does, the cable is plugged in again and again until it holds, at most
-10 s apart. A cable that could not be plugged in the first time is an error.
+10 s apart. A cable that could not be plugged in the first time is an error, and
+so is one that is not within --timeout (30 s).
 
 Two cables between the same switches are a loop: see vnetctl stp.`,
 		Example: `  vnetctl link node1:lab node2:lab
@@ -43,7 +44,17 @@ Two cables between the same switches are a loop: see vnetctl stp.`,
   vnetctl link node1:lab node2:/srv/sw --once      end when an end leaves`,
 		Args: arguments(2, 2, "two switches, each as HOST:NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			l := &sshLink{app: a, once: once}
+			for _, name := range []string{"remote", "push"} {
+				if f := cmd.Flags().Lookup(name); f.Changed {
+					e := usage("link: --%s does not go with it", name)
+					e.cause, e.cure = "each switch has its host in front, where vswitch must be installed", "vnetctl link HOST-A:NAME HOST-B:NAME"
+					return e
+				}
+			}
+			l := &sshLink{app: a, once: once, limit: hostLimit}
+			if cmd.Flags().Changed("timeout") {
+				l.limit = a.timeout
+			}
 			for i, text := range args {
 				var err error
 				if l.ends[i], err = a.newLinkEnd(text); err != nil {
@@ -106,8 +117,9 @@ func (a *app) newLinkEnd(text string) (*linkEnd, error) {
 // sshLink is a cable that is plugged in again when it is pulled.
 type sshLink struct {
 	*app
-	ends [2]*linkEnd
-	once bool
+	ends  [2]*linkEnd
+	once  bool
+	limit time.Duration // until both ends are plugged in; 0: none
 }
 
 func (l *sshLink) run(ctx context.Context) error {
@@ -184,28 +196,53 @@ func (l *sshLink) plugIn(ctx context.Context) (up bool, err error) {
 		pipe[0].Close()
 		pipe[1].Close()
 	}
-	var first *linkProcess
-	for n := 0; first == nil; {
-		select {
-		case <-ready:
-			if n++; n == 2 {
-				up = true
-				fmt.Fprintf(l.err, "vnetctl: linked %s and %s\n", printable(l.ends[0].name), printable(l.ends[1].name))
-			}
-		case <-list[0].ended:
-			first = list[0]
-		case <-list[1].ended:
-			first = list[1]
-		case <-ctx.Done():
-			first = list[0]
-		}
-	}
+	first, up, err := l.await(ctx, ready, list)
 	var wait sync.WaitGroup
 	for _, p := range list {
 		wait.Go(p.stop)
 	}
 	wait.Wait()
+	if err != nil {
+		return up, err
+	}
 	return up, blame(first, list)
+}
+
+// await waits until an end leaves, or is to leave, and tells which; up: both were
+// plugged in.
+func (l *sshLink) await(ctx context.Context, ready <-chan struct{}, list [2]*linkProcess) (first *linkProcess, up bool, err error) {
+	var late <-chan time.Time
+	if l.limit > 0 {
+		late = time.After(l.limit)
+	}
+	for n := 0; ; {
+		select {
+		case <-ready:
+			if n++; n == 2 {
+				up, late = true, nil
+				fmt.Fprintf(l.err, "vnetctl: linked %s and %s\n", printable(l.ends[0].name), printable(l.ends[1].name))
+			}
+		case <-list[0].ended:
+			return list[0], up, nil
+		case <-list[1].ended:
+			return list[1], up, nil
+		case <-late:
+			return list[0], up, l.tooLate(list)
+		case <-ctx.Done():
+			return list[0], up, nil
+		}
+	}
+}
+
+// tooLate says which ends have not plugged in.
+func (l *sshLink) tooLate(list [2]*linkProcess) error {
+	var names []string
+	for _, p := range list {
+		if !p.said.isPlugged() {
+			names = append(names, p.name)
+		}
+	}
+	return &api.Error{Code: api.ErrUnreachable, Message: fmt.Sprintf("no answer within %v: %s", l.limit, strings.Join(names, ", ")), Hint: "give it more time: --timeout"}
 }
 
 // stop has a plug leave, which it does when its input ends, and sees to it.
@@ -266,6 +303,12 @@ func (w *plugWords) Write(p []byte) (int, error) {
 		w.plugged()
 	}
 	return len(p), nil
+}
+
+func (w *plugWords) isPlugged() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen
 }
 
 // last is the last of its complaints: neither its greeting nor its counts nor a

@@ -138,6 +138,10 @@ func TestLink(t *testing.T) {
 		s.does(2, []string{"link", "a:-x", end("b")}, "is no switch")
 		s.does(2, []string{"link", "a,b:lab", end("b")}, "2 hosts")
 		s.does(2, []string{"link", end("a")}, "missing")
+		s.does(2, []string{"link", "--push", end("a"), end("b")}, "--push does not go with it")
+		s.does(2, []string{"link", "-r", "a", end("a"), end("b")}, "--remote does not go with it")
+		silent := deaf(t) + ":lab"
+		s.does(4, []string{"link", "--timeout", "3s", end("a"), silent}, "no answer within 3s: "+silent)
 	})
 	b.Stop()
 }
