@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,13 +33,14 @@ func (f *fleet) change(cmd *cobra.Command) error {
 		f.applied = func(j *job) {
 			go func() {
 				if err := f.confirm(cmd.Context(), j); err != nil {
-					j.say("its confirmation failed: " + err.Error()) // its guardian undoes the change, and its vnetctl says so
+					// Its guardian undoes the change, and its vnetctl says so; only we know why.
+					fmt.Fprintf(&j.err, "vnetctl: it could not be confirmed from here: %s\n", oneLine(err.Error()))
 				}
 			}()
 		}
 		return f.runAll(cmd.Context(), f.remote.parallel)
 	}
-	c := &changeOfAll{fleet: f, wait: len(f.hosts), decided: make(chan struct{}), settled: make(chan struct{}), made: map[int]*job{}, undone: map[int]bool{}}
+	c := &changeOfAll{fleet: f, wait: len(f.hosts), decided: make(chan struct{}), settled: make(chan struct{}), made: map[int]*job{}, kept: map[int]bool{}, undone: map[int]bool{}}
 	return c.run(cmd)
 }
 
@@ -88,7 +90,9 @@ type changeOfAll struct {
 	failed  string       // the first host that failed
 	decided chan struct{}
 	settled chan struct{} // what was decided has been done
+	kept    map[int]bool  // who was told to keep it, and did
 	undone  map[int]bool  // who was told to undo it, and did
+	all     bool          // everybody was told to keep it
 }
 
 // confirmAll is how long every host waits for the slowest.
@@ -168,9 +172,16 @@ func (c *changeOfAll) settle(ctx context.Context, list []*job, good bool) {
 	if good {
 		err := c.onAll(list, func(j *job) error { return c.ask(ctx, j, true, "list", "--interval=0") })
 		if err == nil {
-			err = c.onAll(list, func(j *job) error { return c.confirm(ctx, j) })
+			err = c.onAll(list, func(j *job) error {
+				err := c.confirm(ctx, j)
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				c.kept[j.number] = err == nil
+				return err
+			})
 		}
 		if err == nil {
+			c.all = true
 			return
 		}
 		c.mu.Lock()
@@ -212,13 +223,20 @@ func (c *changeOfAll) report(ctx context.Context, jobs []*job) error {
 	p := newPrinter(c.fleet, jobs)
 	good := true
 	for _, j := range jobs {
-		if j.code != 0 && c.undone[j.number] {
-			j.code, j.failure = api.ExitRolledBack, cannot(&api.Error{Code: api.ErrFailed, Message: "undone, since not all hosts succeeded: " + c.failed}, "keep what was made on %s", j.host)
+		switch {
+		case c.all && c.kept[j.number] && j.code == api.ExitUnreachable:
+			// It was done everywhere. That a connection broke afterwards undoes nothing.
+			j.code, j.failure = api.ExitOK, nil
+			_ = j.out.Close()
+			fmt.Fprintln(&j.err, "done and confirmed; the connection was cut before it said more")
+		case j.code != 0 && c.undone[j.number] && !c.kept[j.number]:
+			j.code, j.failure = api.ExitRolledBack, c.notKept(j)
 		}
 		good = good && j.code == 0
 	}
+	left := ""
 	if !good {
-		c.takeBack(ctx, jobs)
+		left = c.takeBack(ctx, jobs)
 	}
 	for _, j := range jobs {
 		if c.json {
@@ -228,32 +246,60 @@ func (c *changeOfAll) report(ctx context.Context, jobs []*job) error {
 		c.text(j)
 	}
 	if !good && !c.json {
-		fmt.Fprintf(c.err, "vnetctl: nothing was changed, since not all %d hosts succeeded: %s\n", len(jobs), printable(c.failed))
+		fmt.Fprintf(c.err, "vnetctl: %s, since not all %d hosts succeeded: %s\n", cmp.Or(left, "nothing was changed"), len(jobs), printable(c.failed))
 	}
 	return p.sum()
 }
 
+func (c *changeOfAll) notKept(j *job) error {
+	return cannot(&api.Error{Code: api.ErrFailed, Message: "undone, since not all hosts succeeded: " + c.failed}, "keep what was made on %s", j.host)
+}
+
 // takeBack removes what hosts made that were confirmed although another was not:
-// the connection to that one broke in between.
-func (c *changeOfAll) takeBack(ctx context.Context, jobs []*job) {
+// the connection to that one broke in between. It returns what is not undone now.
+func (c *changeOfAll) takeBack(ctx context.Context, jobs []*job) (left string) {
+	var changed, waiting []string
 	for _, j := range jobs {
-		if c.made[j.number] == nil || j.code != 0 {
+		switch {
+		case c.made[j.number] == nil || j.code == api.ExitRolledBack:
+			continue
+		case j.code != 0 && !c.kept[j.number]: // it heard nothing from us
+			waiting = append(waiting, j.host.String())
 			continue
 		}
-		var answer changeAnswer
-		text, err := c.answerOf(j)
-		if err == nil {
-			err = json.Unmarshal(text, &answer)
-		}
-		for _, o := range slices.Backward(answer.Made) {
-			words := slices.Concat([]string{"cancel", o.Kind, "--confirm=0", "--force"}, c.privilege(), []string{"--", o.Name})
-			err = errors.Join(err, c.ask(context.WithoutCancel(ctx), j, false, words...))
-		}
-		j.code = api.ExitRolledBack
-		if err != nil {
+		if err := c.takeBackOne(ctx, j); err != nil {
 			j.code, j.failure = api.ExitFailed, cannot(err, "undo what was done on %s", j.host)
+			changed = append(changed, j.host.String())
+			continue
 		}
+		j.code, j.failure = api.ExitRolledBack, c.notKept(j)
 	}
+	if len(changed) > 0 {
+		left = "still changed: " + strings.Join(changed, ", ")
+	}
+	if len(waiting) > 0 {
+		left += "; not told to undo it, and doing so when the time for confirming is over: " + strings.Join(waiting, ", ")
+	}
+	return strings.TrimPrefix(left, "; ")
+}
+
+func (c *changeOfAll) takeBackOne(ctx context.Context, j *job) error {
+	var answer changeAnswer
+	text, err := c.answerOf(j)
+	switch {
+	case j.code != 0:
+		err = errors.New("it was confirmed, and its connection cut before it said what it had made")
+	case err == nil:
+		err = json.Unmarshal(text, &answer)
+	}
+	for _, o := range slices.Backward(answer.Made) {
+		words := slices.Concat([]string{"cancel", o.Kind, "--confirm=0", "--force"}, c.privilege(), []string{"--", o.Name})
+		err = errors.Join(err, c.ask(context.WithoutCancel(ctx), j, false, words...))
+	}
+	if err == nil {
+		return nil
+	}
+	return &api.Error{Code: api.ErrFailed, Message: err.Error(), Hint: "vnetctl -r " + j.host.String() + " check"}
 }
 
 // answerOf is what a host printed; it can be read once more.

@@ -2,12 +2,29 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"vnetkit/mgmt/mgmttest"
 	"vnetkit/remote/sshtest"
 )
+
+// faultyVnetctl fails at the verb VERB if there is a file %[1]s-fails-VERB. If there
+// is %[1]s-cuts, confirming cuts the connection to the one who creates before he
+// can say that he has come to his end.
+const faultyVnetctl = `for w; do [ ! -e %[1]s-fails-$w ] || { echo "broken $w" >&2; exit 1; }; done
+case " $* " in
+*" create "*) echo $$ $PPID >%[1]s-session;;
+*" confirm "*)
+	if [ -e %[1]s-cuts ]; then
+		read main sshd <%[1]s-session
+		kill -STOP $main; %[2]s/vnetctl "$@"; code=$?; kill -9 $sshd; kill -CONT $main
+		exit $code
+	fi;;
+esac
+exec %[2]s/vnetctl "$@"`
 
 // ownedHosts starts hosts with networks of their own: an uplink up0 each, over
 // which they are reached.
@@ -16,7 +33,7 @@ func ownedHosts(t *testing.T, s *site, names ...string) map[string]*sshtest.Host
 	hosts := map[string]*sshtest.Host{}
 	hostSh(t, "ip link add br-far type bridge; ip link set br-far up; ip address add 10.8.0.1/24 dev br-far")
 	for i, name := range names {
-		h := s.Start(name, sshtest.Options{Net: true, Bin: s.bin})
+		h := s.Start(name, sshtest.Options{Net: true, Bin: s.script(name, fmt.Sprintf(faultyVnetctl, filepath.Join(s.Dir, name), s.bin))})
 		hostSh(t, fmt.Sprintf(`ip link add far%[1]d type veth peer name up0 netns %[2]d
 ip link set far%[1]d master br-far up
 nsenter -t %[2]d -n sh -ec 'ip link set up0 up; ip address add 10.8.0.%[1]d/24 dev up0; ip route add default via 10.8.0.1'`, i+2, h.PID))
@@ -95,6 +112,41 @@ func TestRemoteChanges(t *testing.T) {
 		}
 		inHost(t, hosts["b"], "ip link delete br0")
 		same("after a failure")
+	})
+	fault := func(name string) (mend func()) {
+		path := filepath.Join(s.Dir, name)
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return func() { _ = os.Remove(path) }
+	}
+	t.Run("none, because one cannot be confirmed", func(t *testing.T) {
+		defer fault("b-fails-confirm")()
+		_, stderr := s.does(5, strings.Fields("-r a,b,c create bridge br0 -i up0 --all-or-none"), "nothing was changed", "3 undone (a, b, c)", "broken confirm")
+		if strings.Count(stderr, "cannot keep what was made on") != 3 {
+			t.Error(stderr)
+		}
+		same("after a failure")
+		mend := fault("a-fails-cancel")
+		s.does(5, strings.Fields("-r a,b,c create bridge br0 --all-or-none"), "still changed: a, since", "!nothing was changed", "1 failed (a), 2 undone (b, c)", "broken cancel")
+		mend()
+		s.does(0, strings.Fields("-r a cancel bridge br0"), "removed bridge br0")
+		same("after a failure of undoing")
+		s.does(5, strings.Fields("-r b create bridge br0 -i up0 --confirm 2"), "could not be confirmed from here: exit code 1: broken confirm", "nobody confirmed within 2s")
+		same("after one that was not confirmed")
+	})
+	t.Run("all, although one was cut off behind its confirmation", func(t *testing.T) {
+		mend := fault("c-cuts")
+		s.does(0, strings.Fields("-r a,b,c create bridge br0 --all-or-none"), "c: vnetctl: done and confirmed", "3 hosts: 3 done", "=== a\nmade bridge br0")
+		mend()
+		mend = fault("b-fails-confirm")
+		s.does(0, strings.Fields("-r a,b,c cancel bridge br0"))
+		same("after cancel")
+		defer fault("c-cuts")()
+		s.does(5, strings.Fields("-r a,b,c create bridge br0 --all-or-none"), "still changed: c, since", "cure:  vnetctl -r c check", "1 failed (c), 2 undone (a, b)")
+		mend()
+		s.does(0, strings.Fields("-r c cancel bridge br0"), "removed bridge br0")
+		same("after one that did not know what was made")
 	})
 	t.Run("none, because one cannot be reached", func(t *testing.T) {
 		out, _ := s.does(5, strings.Fields("-r a,nosuch.invalid,c create bridge br0 --all-or-none --json"), `"host":"nosuch.invalid","exit":4`, `"host":"c","exit":5`)

@@ -193,6 +193,8 @@ func (j *job) judge(code int, err error) (int, error) {
 		return api.ExitFailed, cannot(j.peer.check(), "run vnetctl on %s", host)
 	case code == remote.ConnectionFailed:
 		return unreachable("the connection was cut, or vnetctl there killed, before it came to its end", "see what it left: vnetctl -r "+host+" check")
+	case codeWords[code] == "": // a shell's for a signal, say
+		return failed(fmt.Sprintf("it ended with exit code %d, which is none of its own; was it killed?", code), "see what it left: vnetctl -r "+host+" check")
 	}
 	return code, nil
 }

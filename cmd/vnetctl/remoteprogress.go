@@ -90,7 +90,7 @@ func showJobs(w io.Writer, jobs []*job, now time.Time, width, height int) (lines
 		case begun.IsZero():
 			waiting++
 		case now.Sub(begun) >= slowHost:
-			list = append(list, fmt.Sprintf("  %s: %s, %.0f s", j.host, status, now.Sub(begun).Seconds()))
+			list = append(list, fmt.Sprintf("  %s: %s, %.0f s", j.host, printable(status), now.Sub(begun).Seconds()))
 		}
 	}
 	if len(list) == 0 {
