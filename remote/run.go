@@ -139,10 +139,17 @@ func (s *SSH) Terminal(ctx context.Context, h Host, words []string) (code int, e
 		return -1, context.Cause(ctx)
 	case cmd.ProcessState == nil:
 		return -1, fmt.Errorf("start %s: %w", s.Command[0], err)
+	case interrupted(cmd.ProcessState): // Ctrl-C was for both of us, and ssh was quicker
+		return -1, context.Canceled
 	case !cmd.ProcessState.Exited():
 		return -1, fmt.Errorf("%s: %w", s.Command[0], err)
 	}
 	return cmd.ProcessState.ExitCode(), nil
+}
+
+func interrupted(state *os.ProcessState) bool {
+	status, ok := state.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGINT
 }
 
 // Each calls f for every host, in their order, at most parallel of them at a

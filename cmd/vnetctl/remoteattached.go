@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -64,7 +65,7 @@ func (f *fleet) piped(ctx context.Context, words []string) error {
 	if j.failure != nil {
 		return j.failure
 	}
-	return errSilent(knownCode(j.code))
+	return errSilent(j.code)
 }
 
 // knownCode is an exit code that is documented.
@@ -88,8 +89,8 @@ func (f *fleet) onTerminal(ctx context.Context, words []string) error {
 		fmt.Fprint(f.out, screenAbandon) // nobody there can give the terminal back any more
 	}
 	switch {
-	case ctx.Err() != nil:
-		return cannot(context.Canceled, "go on at %s", h)
+	case errors.Is(err, context.Canceled):
+		return cannot(err, "go on at %s", h)
 	case err != nil:
 		return cannot(err, "reach %s", h)
 	case code == remote.ConnectionFailed:
