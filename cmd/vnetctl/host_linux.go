@@ -204,8 +204,9 @@ func (r *hostRun) print(dry bool) error {
 			fmt.Fprintf(r.out, "# %s\n", printable(reason))
 		}
 	}
+	remark := map[bool]string{true: "# "}[dry] // what --dry-run prints is a script
 	for _, note := range r.notes {
-		fmt.Fprintln(r.out, printable(note))
+		fmt.Fprintln(r.out, remark+printable(note))
 	}
 	if dry {
 		answer.printSteps(r.app)

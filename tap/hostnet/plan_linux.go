@@ -314,6 +314,11 @@ func (h *Host) PlanSwitch(p *Plan, s *State, w SwitchWish) (made bool, err error
 	}
 	run := w.Switch
 	run.Record = filepath.Join(w.State, recordName(w.Dir))
+	for _, tap := range w.TAPs {
+		if h.isMacvtap(p, tap) {
+			run.Macvtaps = append(run.Macvtaps, tap)
+		}
+	}
 	p.Add(o, append(steps, &run)...)
 	return true, nil
 }
@@ -340,6 +345,17 @@ func (h *Host) free(p *Plan, taps []string) error {
 		}
 	}
 	return nil
+}
+
+// isMacvtap tells what a TAP is, there or planned.
+func (h *Host) isMacvtap(p *Plan, name string) bool {
+	if l, err := h.Link(name); err == nil {
+		return l.Kind == "macvtap"
+	}
+	return slices.ContainsFunc(p.Steps, func(step Step) bool {
+		m, ok := step.(*Macvtap)
+		return ok && m.Name == name
+	})
 }
 
 // noLoop refuses two TAPs that lead to the same network: a broadcast would go

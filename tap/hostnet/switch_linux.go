@@ -30,6 +30,8 @@ type Switch struct {
 	GID     int      `json:"gid"`
 	Groups  []uint32 `json:"groups,omitempty"`
 	Record  string   `json:"record"` // file with the process's number and birth; its output goes to Record.log
+
+	Macvtaps []string `json:"macvtaps,omitempty"` // which of TAPs are devices in /dev, for Text
 }
 
 const (
@@ -258,17 +260,6 @@ func (s *Switch) Undone(*Host) error {
 	return nil
 }
 
-// Text says what it does.
-func (s *Switch) Text() (string, []string) {
-	how := ""
-	for i, tap := range s.TAPs {
-		how += fmt.Sprintf(" %d<>tap(%s)", 3+i, tap)
-	}
-	return fmt.Sprintf("run switch %s as user %d", s.Dir, s.UID), []string{
-		fmt.Sprintf("setpriv --reuid %d --regid %d --init-groups -- %s %s%s &", s.UID, s.GID, s.Program, strings.Join(s.Args, " "), how),
-	}
-}
-
 // UndoText says how it is undone.
 func (s *Switch) UndoText() (string, []string) {
 	pid := "PID"
@@ -333,12 +324,12 @@ func (s *MakeDir) Undone(*Host) error { return nil }
 
 // Text says what it does.
 func (s *MakeDir) Text() (string, []string) {
-	return "make directory " + s.Path, []string{fmt.Sprintf("install -d -o %d -g %d -m %04o %s", s.UID, s.GID, s.Mode, s.Path)}
+	return "make directory " + s.Path, []string{fmt.Sprintf("install -d -o %d -g %d -m %04o %s", s.UID, s.GID, s.Mode, shellLine(s.Path))}
 }
 
 // UndoText says how it is undone.
 func (s *MakeDir) UndoText() (string, []string) {
-	return "remove directory " + s.Path, []string{"rmdir " + s.Path}
+	return "remove directory " + s.Path, []string{"rmdir " + shellLine(s.Path)}
 }
 
 // recordName is a file name that no other directory has: of /run/a-b, it is
