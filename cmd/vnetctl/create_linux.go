@@ -295,6 +295,9 @@ func (r *hostRun) createSwitch(f *createFlags, dir string, taps []string, set st
 	if err != nil || made {
 		return err
 	}
+	if err := r.asAsked(f, wish); err != nil {
+		return err
+	}
 	if err := r.mustAnswer(dir); err != nil {
 		return err
 	}

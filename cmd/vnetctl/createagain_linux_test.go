@@ -167,3 +167,23 @@ func TestCancelRenamed(t *testing.T) {
 		t.Errorf("something is left:\n%s\n%s", before, now)
 	}
 }
+
+// A switch that runs with another console, or for another group, is not what was
+// asked for, and "unchanged" would be untrue.
+func TestCreateAgainOtherwise(t *testing.T) {
+	if !ownHost(t) {
+		return
+	}
+	hostSh(t, "mkdir -m 777 /run/c")
+	does(t, "create switch /run/sw -u nobody -S /run/c/console", 0, "made switch")
+	made := hostPicture(t)
+	does(t, "create switch /run/sw -u nobody", 0, "unchanged")
+	does(t, "create switch /run/sw -u nobody -S /run/c/console", 0, "unchanged")
+	does(t, "create switch /run/sw -u nobody -S /run/c/other", 1, "with the console /run/c/console instead of /run/c/other", "vnetctl cancel switch /run/sw")
+	does(t, "create switch /run/sw -u nobody -g nogroup", 1, "mode 0700 instead of", "mode 2700")
+	does(t, "create switch /run/sw -u nobody.daemon", 1, "group 65534", "instead of group 1 ")
+	if now := hostPicture(t); now != made {
+		t.Errorf("refused, but changed:\n%s\n%s", made, now)
+	}
+	does(t, "cancel switch /run/sw", 0, "removed")
+}
