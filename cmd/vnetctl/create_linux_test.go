@@ -83,7 +83,7 @@ func TestCreateAfterDeath(t *testing.T) {
 		return
 	}
 	does(t, "create switch /run/sw -u nobody", 0, "made switch /run/sw")
-	hostSh(t, "kill -9 $(cat /run/sw/pid)")
+	killSwitch(t, "/run/sw")
 	does(t, "create switch /run/sw -u nobody", 0, "made switch /run/sw")
 	guest, err := net.Dial("unix", "/run/sw/stream")
 	if err != nil {

@@ -19,7 +19,8 @@ func TestCreateWhatWasDeleted(t *testing.T) {
 	does(t, "cancel bridge br1", 0, "unchanged")
 
 	does(t, "create -u nobody", 0, "made tap tap0")
-	hostSh(t, "ip link delete tap0; kill -9 $(cat /run/vswitch/nobody/pid)")
+	hostSh(t, "ip link delete tap0")
+	killSwitch(t, "/run/vswitch/nobody")
 	does(t, "create -u nobody", 0, "made tap tap0", "made switch")
 	if text, _ := host(t, "check -u nobody"); strings.Contains(text, "not as it was made") {
 		t.Errorf("check:\n%s", text)

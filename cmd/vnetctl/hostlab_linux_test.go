@@ -93,6 +93,13 @@ func hostSh(t *testing.T, script string) string {
 	return string(out)
 }
 
+// killSwitch kills the daemon of a directory, and waits until it is dead: the
+// kernel may take its time.
+func killSwitch(t *testing.T, dir string) {
+	t.Helper()
+	hostSh(t, "p=$(cat "+dir+"/pid); kill -9 $p; while grep -qs '^State:.[^ZX]' /proc/$p/status; do sleep 0.01; done")
+}
+
 // host runs vnetctl as a process of its own, as somebody with that environment.
 func host(t *testing.T, line string, env ...string) (text string, code int) {
 	t.Helper()
