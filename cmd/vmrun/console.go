@@ -6,9 +6,13 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
+
+	"vnetkit/mgmt/api"
 )
 
 // console joins the guest's serial line with a terminal.
@@ -25,8 +29,10 @@ func console(ctx context.Context, name string, in *os.File, out io.Writer) error
 		return err
 	}
 	defer conn.Close()
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
 	restore := rawTerminal(in)
-	defer restore()
+	defer restore() // also when we are killed, as far as we are told
 	done := make(chan error, 2)
 	go func() { _, err := io.Copy(out, conn); done <- err }()
 	go func() {
@@ -34,7 +40,12 @@ func console(ctx context.Context, name string, in *os.File, out io.Writer) error
 			done <- nil
 		}
 	}()
-	return <-done
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return exitCode(api.ExitFailed)
+	}
 }
 
 // consoleTaken tells whether somebody is at the console: QEMU takes one at a time,

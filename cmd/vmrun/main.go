@@ -153,7 +153,6 @@ func (o *order) flags(cmd *cobra.Command) {
 	f.StringArrayVar(&o.nets, "net", nil, "a network card (default \"switch\")")
 	f.StringVar(&o.xml, "xml", "", "file with the interfaces of a libvirt domain, which are cards, too")
 	f.StringVar(&o.vmfile, "vmfile", "", "vmctl's file with the VM that --name says, or the only one: VMFile.kdl")
-	_ = cmd.MarkFlagFilename("vmfile", "kdl") // for completion
 	f.StringVarP(&o.where, "switch", "s", "", "directory or name of the switch of cards on one (default \""+api.DefaultName+"\")")
 	f.StringVar(&o.vm.Name, "name", "", "the VM's name")
 	f.StringVar(&o.vm.MAC, "mac", "", "the first card's address instead of one made from the name")
@@ -165,6 +164,7 @@ func (o *order) flags(cmd *cobra.Command) {
 	f.StringVar(&o.cloudInit, "cloud-init", "", "user-data for cloud-init in the guest, or a directory with user-data, meta-data and network-config")
 	f.StringVar(&o.accel, "accel", "auto", "kvm, tcg, or auto: kvm if it works")
 	f.BoolVar(&o.print, "print", false, "print the command line and start nothing")
+	completeFlags(cmd)
 }
 
 // usageError is a command line that makes no sense.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +36,7 @@ func verbs(e env) []*cobra.Command {
 				return &verbError{"cannot " + strings.TrimSpace(cmd.Name()+" "+strings.Join(args, " ")), err}
 			}
 			return err
-		}}
+		}, ValidArgsFunction: completeVM(use)}
 		return c
 	}
 	one := cobra.ExactArgs(1)
@@ -84,10 +85,14 @@ func listVMs(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(map[string]any{"vms": out})
 	}
-	var text bytes.Buffer
-	fmt.Fprintf(&text, "%-16s %-9s %7s  %-17s  %s\n", "NAME", "STATE", "PID", "MAC", "NET")
+	width := 16
 	for _, v := range out {
-		fmt.Fprintf(&text, "%-16s %-9s %7d  %-17s  %s\n", v.Name, v.State, v.QEMU.PID, v.macText(0), strings.Join(v.Nets, "; "))
+		width = max(width, utf8.RuneCountInString(v.Name))
+	}
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "%-*s %-9s %7s  %-17s  %s\n", width, "NAME", "STATE", "PID", "MAC", "NET")
+	for _, v := range out {
+		fmt.Fprintf(&text, "%-*s %-9s %7d  %-17s  %s\n", width, v.Name, v.State, v.QEMU.PID, v.macText(0), strings.Join(v.Nets, "; "))
 	}
 	_, err = text.WriteTo(w)
 	return err

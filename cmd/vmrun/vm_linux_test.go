@@ -33,6 +33,10 @@ func TestLife(t *testing.T) {
 	if out := b.must("ip", "one"); out != "127.0.0.1\n" {
 		t.Errorf("ip: %q", out)
 	}
+	if out := b.must("__complete", "stop", ""); !strings.HasPrefix(out, "one\n") {
+		t.Errorf("completion of stop: %q", out)
+	}
+	b.consoleIsEnded("one")
 	if conn, err := net.Dial("unix", v.path("console")); err != nil {
 		t.Errorf("console: %v", err)
 	} else {
