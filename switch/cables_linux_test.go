@@ -2,6 +2,7 @@ package vswitch
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -28,6 +29,10 @@ func TestSameCableTwiceIsRefused(t *testing.T) {
 		{"another name and VLAN", "vde:" + dir + ",name=a", "vde:" + dir + ",name=b,vlan=10", true},
 		{"keys in another order", "vde:" + dir + ",port=3,descr=x", "vde:" + dir + ",descr=x,port=3", true},
 		{"a relative path", "vde:" + dir + "/a", "vde:a", true},
+		{"what it is called there", "vde:" + dir, "vde:" + dir + ",descr=second", true},
+		{"another mode", "vde:" + dir, "vde:" + dir + ",mode=0666", true},
+		{"other numbers there", "vde:" + dir, "vde:" + dir + ",port=3", false},
+		{"how far a group's frames go", "mcast:239.192.0.1:5000,if=lo", "mcast:239.192.0.1:5000,if=lo,ttl=3", true},
 		{"a group", "mcast:239.192.0.1:5000,if=lo", "mcast:239.192.0.1:5000,if=lo", true},
 		{"a stream", "stream:unix:" + dir + "/a,connect=on", "stream:unix:" + dir + "/a,connect=on", true},
 		{"two switches", "vde:" + dir + "/a", "vde:" + dir + "/b", false},
@@ -80,5 +85,41 @@ func TestTwoCablesWithSpanningTree(t *testing.T) {
 	}
 	if _, err := sw.Apply(t.Context(), []Op{{Add: &two}, {Set: &on}}); err != nil {
 		t.Errorf("a second one, and a spanning tree: %v", err)
+	}
+}
+
+// A cable to a door of this very switch is a loop, whichever is there first.
+func TestCableBackIsRefused(t *testing.T) {
+	dir := cableDir(t)
+	for _, c := range []struct{ door, cable string }{
+		{"stream:unix:" + dir + "/s", "stream:unix:" + dir + "/../" + filepath.Base(dir) + "/s,connect=on"},
+		{"vde:" + dir + ",listen=on", "vde:" + dir + ",port=4"},
+		{"stream:tcp:127.0.0.1:47113", "stream:tcp:127.0.0.1:47113,connect=on"},
+	} {
+		for _, order := range [][2]string{{c.door, c.cable}, {c.cable, c.door}} {
+			sw := cableLab(t, Options{})
+			if _, err := sw.Add(t.Context(), order[0]); err != nil {
+				t.Fatal(err)
+			}
+			_, err := sw.Add(t.Context(), order[1])
+			if !errors.Is(err, ErrLoop) || !strings.Contains(err.Error(), "back into this switch") {
+				t.Errorf("%v: %v", order, err)
+			}
+			if in := sw.Info(); in.Ports+len(in.Doors) != 1 {
+				t.Errorf("%v: %+v is left", order, in)
+			}
+			if err := sw.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	sw := cableLab(t, Options{STP: STPConfig{Mode: STPRapid}})
+	for _, spec := range []string{"stream:unix:" + dir + "/s", "stream:unix:" + dir + "/s,connect=on"} {
+		if _, err := sw.Add(t.Context(), spec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := sw.Set(Change{STP: &STPChange{Mode: ptr(STPOff)}}); !errors.Is(err, ErrLoop) {
+		t.Errorf("spanning tree off: %v", err)
 	}
 }

@@ -20,8 +20,9 @@ type change struct {
 	then  []func()  // what follows from success, with mu held: events, forgetting
 	later []func()  // and what may take time, without mu
 
-	statics []fdb.Key // that then adds
-	cables  bool      // there are more doors than before, or no spanning tree any more
+	statics  []fdb.Key // that then adds
+	doors    []*door   // that are new, but for those it takes out again
+	treeless bool      // there is no spanning tree any more
 }
 
 // change has f make a change, and puts it into force or takes it back.
@@ -34,7 +35,7 @@ func (s *Switch) change(f func(*change) error) error {
 	c := &change{s: s}
 	err := f(c)
 	if err == nil {
-		err = c.oneCableEach()
+		err = c.noRings()
 	}
 	if err != nil {
 		for _, undo := range slices.Backward(c.undo) {
@@ -256,7 +257,7 @@ func (c *change) set(ch Change) error {
 	}
 	if ch.STP != nil {
 		c.setSTP(*ch.STP)
-		c.cables = true
+		c.treeless = c.s.span.cfg.Mode == STPOff
 	}
 	if err := s.span.cfg.validate(c.topology().hub); err != nil {
 		return err

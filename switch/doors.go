@@ -131,7 +131,7 @@ func (c *change) addDoor(d *door) (*Added, error) {
 		added.Door = &info
 		c.event(EventDoorOpened, nil, info.Name)
 	}
-	s.doors, c.cables = append(s.doors, d), true
+	s.doors, c.doors = append(s.doors, d), append(c.doors, d)
 	c.undo = append(c.undo, func() { s.doors = slices.DeleteFunc(s.doors, func(o *door) bool { return o == d }) })
 	c.then = append(c.then, d.start)
 	return added, nil

@@ -245,6 +245,16 @@ func (s *source) String() string {
 	return "tap:" + s.want.name
 }
 
+// Cable implements link.Cabled: into a bridge, if the device is a port of one.
+func (s *source) Cable() link.Cable {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seen.in.index == 0 {
+		return link.Cable{}
+	}
+	return link.Bridge(s.seen.in.netns, s.seen.in.index, s.seen.in.name, "")
+}
+
 // Close implements link.Source. A device that was made here goes when its last
 // Link is closed, too.
 func (s *source) Close() error {

@@ -16,6 +16,14 @@ type state struct {
 	up    bool
 	name  string
 	mtu   int
+	in    bridge // whose port it is
+}
+
+// bridge is one of the kernel's; the zero value is none.
+type bridge struct {
+	netns uint64 // inode
+	index int
+	name  string
 }
 
 // state looks at d now.
@@ -33,6 +41,7 @@ func (d *device) state() state {
 	if l := d.find(at, st.name); l != nil {
 		st.up = l.Attrs().RawFlags&unix.IFF_UP != 0
 		st.mtu = l.Attrs().MTU
+		st.in = d.bridge(at, l.Attrs().MasterIndex)
 		return st
 	}
 	// Nobody tells us where it is; but it says itself whether it can be written
@@ -71,6 +80,33 @@ func (d *device) find(ns int, name string) netlink.Link {
 		return nil
 	}
 	return l
+}
+
+// bridge tells whether interface index, in the namespace that find looks in, is a
+// bridge.
+func (d *device) bridge(ns, index int) (b bridge) {
+	if ns < 0 {
+		ns = d.home
+	}
+	var st unix.Stat_t
+	var err error
+	if ns > 0 {
+		err = unix.Fstat(ns, &st)
+	} else {
+		err = unix.Stat("/proc/thread-self/ns/net", &st)
+	}
+	if index == 0 || err != nil {
+		return b
+	}
+	h, err := netlink.NewHandleAt(handle(ns), unix.NETLINK_ROUTE)
+	if err != nil {
+		return b
+	}
+	defer h.Close()
+	if l, err := h.LinkByIndex(index); err == nil && l.Type() == "bridge" {
+		b = bridge{st.Ino, index, l.Attrs().Name}
+	}
+	return b
 }
 
 // handle is a namespace's descriptor as the netlink package wants it; 0: the

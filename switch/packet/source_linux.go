@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,16 +19,18 @@ import (
 type source struct {
 	want   wanted
 	opt    link.Options
-	news   *os.File      // netlink's, of all interfaces
-	change chan struct{} // holds a token when something has changed
-	ended  chan struct{} // closed when nobody listens for news any more
+	news   *os.File                   // netlink's, of all interfaces
+	change chan struct{}              // holds a token when something has changed
+	ended  chan struct{}              // closed when nobody listens for news any more
+	netns  uint64                     // inode of the namespace in which it was opened
+	cable  atomic.Pointer[link.Cable] // where it leads; nil: to be found out
 
 	mu   sync.Mutex
 	live *packetLink // guarded by mu; nil: none
 }
 
 func open(w wanted, opt link.Options) (link.Source, error) {
-	s := &source{want: w, opt: opt, change: make(chan struct{}, 1), ended: make(chan struct{})}
+	s := &source{want: w, opt: opt, change: make(chan struct{}, 1), ended: make(chan struct{}), netns: netnsInode()}
 	// What cannot be cured by waiting is said at once.
 	l, err := s.open()
 	if err == nil {
@@ -70,6 +73,7 @@ func (s *source) follow() {
 		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			return // closed
 		}
+		s.cable.Store(nil)
 		s.look()
 		select {
 		case s.change <- struct{}{}:

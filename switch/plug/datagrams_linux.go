@@ -157,7 +157,7 @@ func newNetSource(spec netSpec, opt link.Options) (link.Source, error) {
 		return nil, err
 	}
 	s := &netSource{dialer: dialer{
-		text: spec.text, opt: opt,
+		text: spec.text, to: spec.place(), opt: opt,
 		dial: func(context.Context) (link.Link, error) { return spec.open() },
 	}}
 	s.first.Store(&first)

@@ -1,6 +1,7 @@
 package plug
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ const (
 // dialer yields a Link to one address, and another when that has died.
 type dialer struct {
 	text string // the Spec
+	to   string // tells where it leads; "": text
 	dial func(context.Context) (link.Link, error)
 	opt  link.Options
 	last time.Time // when it yielded the latest Link
@@ -111,6 +113,9 @@ func (d *dialer) Listening() bool { return false }
 
 // String implements link.Source.
 func (d *dialer) String() string { return d.text }
+
+// Cable implements link.Cabled.
+func (d *dialer) Cable() link.Cable { return link.Cable{Place: cmp.Or(d.to, d.text)} }
 
 // Close implements link.Source.
 func (d *dialer) Close() error { return nil }

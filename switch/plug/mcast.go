@@ -1,6 +1,7 @@
 package plug
 
 import (
+	"fmt"
 	"net/netip"
 
 	"vnetkit/switch/link"
@@ -11,6 +12,15 @@ import (
 func Mcast() link.Kind {
 	return netKind("mcast", `mcast:GROUP:PORT[,if=ADDRESS|NAME][,ttl=1]
                                  QEMU's -netdev socket,mcast= or dgram: a cable to all who have joined the group`, parseMcast)
+}
+
+// place tells where a cable leads: to a group, however far its frames go; "": to
+// where the whole Spec says.
+func (s netSpec) place() string {
+	if !s.group {
+		return ""
+	}
+	return fmt.Sprintf("mcast:%v,if=%s", s.remote, s.iface)
 }
 
 func parseMcast(spec link.Spec, _ int) (s netSpec, err error) {

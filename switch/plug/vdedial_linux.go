@@ -22,7 +22,11 @@ import (
 
 // newVDEDialer yields plugs into another VDE switch.
 func newVDEDialer(spec vdeSpec, opt link.Options) link.Source {
-	return Dialer("vde:"+spec.dir, opt, spec.dial)
+	to := "vde:" + spec.door()
+	if spec.port != link.AnyPort {
+		to += fmt.Sprintf(",port=%d", spec.port) // which may be in a VLAN of its own there
+	}
+	return &dialer{text: "vde:" + spec.dir, to: to, opt: opt, dial: spec.dial}
 }
 
 // dial plugs in, in the order that VDE switches want: our socket has its name
