@@ -31,7 +31,8 @@ func (r *recorder) WriteBatch(b *frame.Batch) (int, error) {
 // Frames that come together are treated as if they had come one by one, however
 // alike or different neighbours are.
 func TestForwardBatchIsItsFrames(t *testing.T) {
-	keys := []string{"", "vlan=10", "vlan=1,tagged=10+20", "isolated=on", "isolated=on", "mtu=100", "vlan=10,transparent=on", "mirror=1:in+3:out", "down=on"}
+	keys := []string{"", "vlan=10", "vlan=1,tagged=10+20", "isolated=on", "isolated=on", "mtu=100", "vlan=10,transparent=on", "mirror=1:in+3:out", "down=on",
+		"native=none,tagged=10+20", "vlan=10,native=tagged,tagged=20"}
 	record := func(t *testing.T) (*rig, []*recorder) {
 		r := newRig(t, keys...)
 		var links []*recorder
