@@ -62,11 +62,21 @@ func isAt(f *os.File, path string) bool {
 // lockIdle locks a VM that does not run. Who looks at it has the lock for a moment.
 func (v *vm) lockIdle() (lock *os.File, err error) {
 	for deadline := time.Now().Add(startTime); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if lock, err = lockVM(v.dir, os.O_CREATE); !errors.Is(err, unix.EWOULDBLOCK) {
-			return lock, err
+		lock, err = lockVM(v.dir, 0)
+		if err == nil {
+			return lock, nil
 		}
-		if now, err := load(v.Name); err != nil || now.state() != "stopped" {
-			break
+		now, gone := load(v.Name)
+		switch {
+		case gone != nil: // another has removed it
+			return nil, gone
+		case errors.Is(err, os.ErrNotExist):
+			return lockVM(v.dir, os.O_CREATE)
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			return nil, err
+		}
+		if err := now.mustNotRun(); err != nil {
+			return nil, err
 		}
 	}
 	return nil, &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("VM %s is being started", v.Name), Hint: "vmrun kill " + v.Name}

@@ -297,6 +297,9 @@ func (v *vm) forget() error {
 		}
 	}
 	if err := os.Remove(v.dir); err != nil {
+		if _, locked := os.Lstat(v.path("lock")); locked == nil {
+			return nil // somebody has begun to start a VM of this name
+		}
 		return fmt.Errorf("something that is not ours is in it: %w", err)
 	}
 	return nil
