@@ -15,7 +15,7 @@ func completeVM(use string) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, _ string) (offers []string, _ cobra.ShellCompDirective) {
 		switch {
 		case len(words) > 0 && len(args) == 0:
-			vms, _ := all()
+			vms, _, _ := all()
 			for _, v := range vms {
 				offers = append(offers, v.Name)
 			}

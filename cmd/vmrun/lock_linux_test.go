@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,5 +47,23 @@ func TestRemovedOnce(t *testing.T) {
 		if left, _ := os.ReadDir(filepath.Dir(dir)); len(left) > 0 {
 			t.Fatalf("left: %v", left)
 		}
+	}
+}
+
+// A VM that cannot be read is not kept quiet about, and the others are listed.
+func TestListUnreadable(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	for name, text := range map[string]string{"cut": `{"name": "cu`, "other": `{"name": "another"}`, "whole": `{"name": "whole"}`} {
+		dir, err := vmDir(name)
+		if err = errors.Join(err, os.MkdirAll(dir, 0o700), os.WriteFile(dir+"/vm.json", []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out, said bytes.Buffer
+	if err := listVMs(env{stdout: &out, stderr: &said}, false); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "\nwhole ") || strings.Count(out.String(), "\n") != 2 || strings.Count(said.String(), "a VM is not listed") != 2 || !strings.Contains(said.String(), "cut/vm.json") {
+		t.Errorf("%s%s", &out, &said)
 	}
 }

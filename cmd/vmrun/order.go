@@ -100,7 +100,7 @@ func (o *order) start(ctx context.Context, e env) error {
 func (o *order) sameAddresses() (warnings []string) {
 	owner := map[string]string{}
 	if o.vm.managed() && !o.print {
-		vms, _ := all()
+		vms, _, _ := all()
 		for _, v := range vms {
 			for i, mac := range v.MACs {
 				if v.Name != o.vm.Name && v.QEMU.alive() {

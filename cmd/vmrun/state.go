@@ -215,24 +215,27 @@ func stateError(err error) error {
 	return &api.Error{Code: api.ErrFailed, Message: err.Error(), Hint: "VMs are kept in $XDG_STATE_HOME, or ~/.local/state: it needs room, and must be yours; set XDG_STATE_HOME to another directory"}
 }
 
-// all lists the VMs by name.
-func all() ([]*vm, error) {
+// all lists the VMs by name, and why others cannot be read.
+func all() (list []*vm, unread []error, err error) {
 	base, err := stateDir()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	entries, err := os.ReadDir(base)
+	entries, err := os.ReadDir(base) // sorted
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+		return nil, nil, err
 	}
-	var list []*vm
 	for _, e := range entries {
+		if _, err := os.Lstat(filepath.Join(base, e.Name(), "vm.json")); err != nil {
+			continue // not one of ours, or not yet
+		}
 		if v, err := load(e.Name()); err == nil {
 			list = append(list, v)
+		} else {
+			unread = append(unread, err)
 		}
 	}
-	slices.SortFunc(list, func(a, b *vm) int { return strings.Compare(a.Name, b.Name) })
-	return list, nil
+	return list, unread, nil
 }
 
 // state is one word for what the VM is up to.

@@ -40,7 +40,7 @@ func verbs(e env) []*cobra.Command {
 		return c
 	}
 	one := cobra.ExactArgs(1)
-	list := verb("list", "list VMs", cobra.NoArgs, func(context.Context, []string) error { return listVMs(e.stdout, asJSON) })
+	list := verb("list", "list VMs", cobra.NoArgs, func(context.Context, []string) error { return listVMs(e, asJSON) })
 	info := verb("info VM", "say all about a VM", one, func(_ context.Context, args []string) error { return showVM(e.stdout, args[0], asJSON) })
 	for _, c := range []*cobra.Command{list, info} {
 		c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -72,10 +72,14 @@ type summary struct {
 	State string `json:"state"`
 }
 
-func listVMs(w io.Writer, asJSON bool) error {
-	list, err := all()
+func listVMs(e env, asJSON bool) error {
+	w := e.stdout
+	list, unread, err := all()
 	if err != nil {
 		return err
+	}
+	for _, u := range unread {
+		fmt.Fprintf(e.stderr, "vmrun: a VM is not listed: %v\n", u)
 	}
 	out := []summary{}
 	for _, v := range list {
