@@ -75,16 +75,11 @@ func separate(a, b *Port) bool {
 		return true
 	}
 	for vid := frame.VID(frame.MinVID); vid <= frame.MaxVID; vid++ {
-		if x.carries(vid) && y.carries(vid) {
+		if x.Member(vid) && y.Member(vid) {
 			return false
 		}
 	}
 	return true
-}
-
-// carries tells whether a port with these settings is in a VLAN.
-func (c *PortConfig) carries(vid frame.VID) bool {
-	return c.PVID == vid || !c.Transparent && c.Tagged.Has(vid)
 }
 
 // noWayBack fails if a cable leads to a door of this switch.

@@ -78,6 +78,7 @@ func TestTwoWaysIntoABridge(t *testing.T) {
 		{"tap:rt0,master=br0,isolated=on", "tap:rt1,master=br0,isolated=on", false, false},
 		{"packet:rw0,vlan=10", "tap:rt0,master=br0,vlan=11", false, false},
 		{"tap:rt0,master=br0,vlan=10", "tap:rt1,master=br0,vlan=11,tagged=10", true, false},
+		{"tap:rt0,master=br0,vlan=10", "tap:rt1,master=br0,vlan=10,native=none,tagged=11", false, false},
 	} {
 		for _, mode := range []vswitch.STPMode{vswitch.STPOff, vswitch.STPRapid} {
 			t.Run(fmt.Sprintf("%s %s %s", mode, c.first, c.second), func(t *testing.T) {
