@@ -118,13 +118,20 @@ func (e *heldError) Error() string {
 }
 
 // release gives the directory back, and removes it if we made it and nobody put
-// anything else there.
+// anything else there. If what has its name now is another switch's, or nothing,
+// because somebody has moved ours or removed it, that stays as it is.
 func (d *directory) release() error {
+	defer d.pid.Close()
+	mine, err1 := d.pid.Stat()
+	there, err2 := os.Lstat(d.pid.Name())
+	if err1 != nil || err2 != nil || !os.SameFile(mine, there) {
+		return nil
+	}
 	err := os.Remove(d.pid.Name())
 	if d.made {
 		if e := os.Remove(d.path); e != nil && !errors.Is(e, syscall.ENOTEMPTY) {
 			err = errors.Join(err, e)
 		}
 	}
-	return errors.Join(err, d.pid.Close())
+	return err
 }

@@ -28,9 +28,10 @@ func newManager(sw *vswitch.Switch, opt options, log *slog.Logger) *config.Manag
 }
 
 // surviveSignals keeps signals from ending the process that should not: a SIGHUP
-// that comes too early to be answered if there is a config file, and all that
-// vde_switch survives if we are called so or are a daemon.
+// that comes too early to be answered if there is a config file, SIGPIPE, and all
+// that vde_switch survives if we are called so or are a daemon.
 func surviveSignals(opt options) {
+	signal.Ignore(syscall.SIGPIPE) // who read the log is gone: the network stays
 	if opt.vde.is || opt.vde.daemon {
 		signal.Ignore(harmless...)
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -29,14 +30,24 @@ func Write(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write pid file: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o644)
+	const how = os.O_RDWR | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+	f, err := os.OpenFile(path, how|os.O_CREATE|os.O_EXCL, 0o644)
+	made := err == nil
+	if errors.Is(err, fs.ErrExist) {
+		f, err = os.OpenFile(path, how|os.O_CREATE, 0o644)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("write pid file: %w", err)
 	}
-	if err := take(f); err != nil {
-		return nil, errors.Join(fmt.Errorf("write pid file %s: %w", path, err), f.Close())
+	p := &File{f}
+	if err = take(f); err == nil {
+		return p, nil
 	}
-	return &File{f}, nil
+	err = fmt.Errorf("write pid file %s: %w", path, err)
+	if made {
+		return nil, errors.Join(err, p.Remove())
+	}
+	return nil, errors.Join(err, f.Close())
 }
 
 func take(f *os.File) error {
@@ -66,8 +77,10 @@ func take(f *os.File) error {
 		}
 	}
 	mine := strconv.Itoa(os.Getpid()) + "\n"
-	_, err = f.WriteAt([]byte(mine), 0)
-	return errors.Join(err, f.Truncate(int64(len(mine))), f.Chmod(0o644))
+	if _, err := f.WriteAt([]byte(mine), 0); err != nil {
+		return errors.Join(err, f.Truncate(int64(n))) // no number: a hole would not be taken for one
+	}
+	return errors.Join(f.Truncate(int64(len(mine))), f.Chmod(0o644))
 }
 
 // alive tells whether there is a process, dead ones that nobody has buried yet

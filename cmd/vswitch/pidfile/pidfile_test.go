@@ -1,12 +1,15 @@
 package pidfile
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -86,5 +89,39 @@ func TestWrite(t *testing.T) {
 	}
 	if p, err := Write(""); p != nil || err != nil || p.Remove() != nil {
 		t.Errorf("no path: %v, %v", p, err)
+	}
+}
+
+// What cannot be written leaves nothing behind that would keep the next daemon
+// from starting.
+func TestWriteFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pid")
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+		t.Fatal(err)
+	}
+	none := old
+	none.Cur = 0
+	for _, there := range []bool{false, true} {
+		if there {
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &none); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Write(path)
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+			t.Fatal(err)
+		}
+		if !errors.Is(err, syscall.EFBIG) {
+			t.Errorf("error %v", err)
+		}
+		if fi, err := os.Stat(path); (err == nil) != there || there && fi.Size() != 0 {
+			t.Errorf("was there: %t, and now: %v, %v", there, fi, err)
+		}
 	}
 }
