@@ -110,10 +110,23 @@ func (r *hostRun) cancelSet() error {
 			r.forget(w)
 		}
 	}
-	if !found {
+	if alone := r.madeAlone(dir); !found && len(alone) > 0 {
+		r.notes = append(r.notes, fmt.Sprintf("nothing to cancel: %s has only what was made alone, and is cancelled alone: %s", r.who.name, strings.Join(alone, "; ")))
+	} else if !found {
 		r.notes = append(r.notes, fmt.Sprintf("nothing to cancel: vnetctl made nothing for %s and %s, or it is gone already", r.who.name, dir))
 	}
 	return nil
+}
+
+// madeAlone are the commands that remove what the user has and was made by parts:
+// create switch, create tap.
+func (r *hostRun) madeAlone(dir string) (commands []string) {
+	for _, o := range r.state.Objects {
+		if o.Set == "" && (o.Kind == "switch" && o.Name == dir || o.Kind != "bridge" && o.UID == r.who.uid) {
+			commands = append(commands, fmt.Sprintf("vnetctl cancel %s %s", o.Kind, o.Name))
+		}
+	}
+	return commands
 }
 
 // moved names the uplink whose addresses a bridge has.

@@ -245,7 +245,7 @@ func (e *exam) daemon(o hostnet.Object) {
 		e.fail(what, "does not answer: "+err.Error(), fmt.Sprintf("look at %s.log; kill %d, then vnetctl create", run.Record, run.PID()))
 		return
 	}
-	e.ok(what, fmt.Sprintf("answers within %v, %d ports", time.Since(begin).Round(10*time.Microsecond), len(ports)))
+	e.ok(what, fmt.Sprintf("answers within %v, ports: %d", time.Since(begin).Round(10*time.Microsecond), len(ports)))
 	e.doors(what, run)
 	e.console(ctx, what, run)
 	for _, tap := range run.TAPs {

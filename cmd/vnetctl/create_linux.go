@@ -263,7 +263,7 @@ func (r *hostRun) createSwitch(f *createFlags, dir string, taps []string, set st
 			return err
 		}
 		if gid != r.who.gid {
-			return &hostnet.Error{Code: hostnet.ErrInvalid, Cause: fmt.Sprintf("-g %s is not the group of -u %s", f.group, r.who.name), Cure: fmt.Sprintf("-u %s.%s -g %s", r.who.name, f.group, f.group)}
+			return &hostnet.Error{Code: hostnet.ErrInvalid, Cause: fmt.Sprintf("-g %s is not the group of -u %s", f.group, r.who.name), Cure: fmt.Sprintf("vnetctl create -u %s.%s -g %s", r.who.name, f.group, f.group)}
 		}
 		mode = 0o2700
 	}

@@ -113,6 +113,9 @@ func (r *hostRun) createMacvtapSet(f *createFlags, dir, parent, set string) erro
 		e.cause, e.cure = "a macvtap is in no bridge, and two of one interface in one switch would be a loop", "-i "+parent+" makes a bridge, for any number of guests"
 		return e
 	}
+	if _, err := r.host.Link(parent); err != nil {
+		return err
+	}
 	r.because("uplink %s: -i; its addresses stay where they are", parent)
 	wish := hostnet.TAPWish{Parent: parent, Set: set}
 	for _, o := range r.state.Objects {

@@ -69,7 +69,13 @@ func lookupAccount(text string) (account, error) {
 		}
 	}
 	if err != nil {
-		return account{}, unknown("user", name, "getent passwd lists them; adduser "+name)
+		cure := "getent passwd lists them"
+		if owner, of, colon := strings.Cut(name, ":"); colon {
+			cure = fmt.Sprintf("a group is written behind a dot: -u %s.%s", owner, of)
+		} else if _, err := api.NamedDir(name); err == nil { // it could be a name
+			cure += "; adduser " + name
+		}
+		return account{}, unknown("user", name, cure)
 	}
 	who := account{name: u.Username}
 	if who.uid, err = strconv.Atoi(u.Uid); err != nil {
@@ -173,7 +179,11 @@ func runnable(program string, who account) error {
 	if os.Geteuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(who.uid), Gid: uint32(who.gid), Groups: who.groups}}
 	}
-	if err := cmd.Run(); err != nil {
+	err := cmd.Run()
+	if errors.Is(err, unix.EPERM) {
+		return &hostnet.Error{Code: hostnet.ErrForbidden, Cause: "root may not become user " + who.name + " here, as in many containers", Err: err, Cure: "it takes the capabilities setuid and setgid: grep CapEff /proc/self/status; or a switch of root's own: leave -u away"}
+	}
+	if err != nil {
 		return &hostnet.Error{Code: hostnet.ErrForbidden, Cause: fmt.Sprintf("user %s may not run %s", who.name, program), Cure: "install vswitch where everybody may run it: make install"}
 	}
 	return nil

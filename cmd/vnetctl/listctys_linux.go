@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vnetkit/mgmt/api"
 	"vnetkit/mgmt/client"
 )
 
@@ -47,7 +49,10 @@ func (a *app) ctysTable(found []client.Found, all bool) {
 			group = g.Name
 		}
 		where := host
-		if f.Err != nil {
+		switch {
+		case errors.Is(f.Err, api.ErrForbidden):
+			where += " (not permitted)"
+		case f.Err != nil:
 			where += " (dead)"
 		}
 		fmt.Fprintf(a.out, row, printable(f.Dir), printable(owner), printable(group), access(fi.Mode()), where)
@@ -71,7 +76,8 @@ func (a *app) listallCommand() *cobra.Command {
 		Use:   "listall",
 		Short: "List the switches of this host as ctys-vnetctl does, dead ones, too",
 		Long: `Lists the directories of switches, their owners and who may enter them. One that
-nobody answers in is marked (dead). "vnetctl list" says more of those that live.`,
+nobody answers in is marked (dead), one that you may not open (not permitted).
+"vnetctl list" says more of those that live.`,
 		Example: `  vnetctl listall
   vnetctl listall -n | cut -d'|' -f1`,
 		Args: arguments(0, 0, "flags only"),

@@ -190,7 +190,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	if errors.As(err, &invalid) {
 		kind := map[string]string{"int": "a number", "uint64": "a number", "duration": "a time such as 500ms or 5s", "bool": "true or false", "form": "table, wide or name"}
 		e.what = fmt.Sprintf("%s--%s wants %s, not %q", prefix(cmd), invalid.GetFlag().Name, kind[invalid.GetFlag().Value.Type()], invalid.GetValue())
-		if near := api.Nearest(invalid.GetValue(), forms); near != "" && invalid.GetFlag().Value.Type() == "form" {
+		if invalid.GetValue() == "json" && invalid.GetFlag().Value.Type() == "form" {
+			e.cure = cmd.CommandPath() + " --json"
+		} else if near := api.Nearest(invalid.GetValue(), forms); near != "" && invalid.GetFlag().Value.Type() == "form" {
 			e.cause = fmt.Sprintf("did you mean %q?", near)
 		}
 		return e

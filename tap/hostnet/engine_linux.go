@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // DefaultDir is where the lock, the journal and the state are.
@@ -216,11 +219,11 @@ func (e *Engine) steps(ctx context.Context, j *journal, plan *Plan) error {
 		j.reached = i + 1
 		e.point("do %d", i)
 		if err := step.Do(e.Host); err != nil {
-			return fmt.Errorf("%s: %w", words, err)
+			return inStep(words, err)
 		}
 		e.point("done %d", i)
 		if err := step.Done(e.Host); err != nil {
-			return fmt.Errorf("%s: %w", words, err)
+			return inStep(words, err)
 		}
 		if err := j.write(entry{Event: eventDid, Step: i}); err != nil {
 			return err
@@ -229,6 +232,14 @@ func (e *Engine) steps(ctx context.Context, j *journal, plan *Plan) error {
 		e.say("%s", words)
 	}
 	return nil
+}
+
+// inStep says which step failed, unless the error does.
+func inStep(words string, err error) error {
+	if strings.HasPrefix(err.Error(), words) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", words, err)
 }
 
 // rollBack undoes the steps that the journal says were begun, last first, and
@@ -245,7 +256,7 @@ func (e *Engine) rollBack(j *journal) error {
 			err = step.Undone(e.Host)
 		}
 		if err != nil {
-			if err = fmt.Errorf("%s: %w", words, err); failed != nil {
+			if err = inStep(words, err); failed != nil {
 				err = fmt.Errorf("%w; %w", failed, err)
 			}
 			failed = err
@@ -302,8 +313,13 @@ func (e *Engine) tidy(s *State) error {
 
 func cureOf(err error) string {
 	var e *Error
-	if errors.As(err, &e) {
+	switch {
+	case errors.As(err, &e):
 		return e.Cure
+	case errors.Is(err, unix.ENOSPC):
+		return "make room: df -h; df -i"
+	case errors.Is(err, unix.EROFS):
+		return "it is mounted read-only: findmnt -o TARGET,OPTIONS"
 	}
 	return ""
 }

@@ -118,6 +118,8 @@ func CheckName(name string) error {
 		return bad(fmt.Sprintf("has %d bytes and the kernel takes at most %d", len(name), unix.IFNAMSIZ-1))
 	case name[0] == '.' || name[0] == '-':
 		return bad("starts with " + name[:1])
+	case name == "all" || name == "default":
+		return bad("means all interfaces in /proc/sys/net, and the kernel refuses it")
 	}
 	for _, r := range name {
 		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", r) {
@@ -140,6 +142,10 @@ func wireless(name string) bool {
 
 // privilege explains an EPERM.
 func privilege(err error) error {
+	if (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)) && os.Geteuid() == 0 {
+		return &Error{Code: ErrForbidden, Cause: "root lacks a capability here, as in many containers", Err: err,
+			Cure: "grep CapEff /proc/self/status shows those there are; it takes net_admin, and for a switch of another user chown, fowner, dac_override, kill, setgid and setuid"}
+	}
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		return &Error{Code: ErrForbidden, Cause: fmt.Sprintf("user %d may not change the network", os.Getuid()), Cure: "run it as root: sudo vnetctl ..., or give it CAP_NET_ADMIN", Err: err}
 	}

@@ -72,7 +72,7 @@ func (h *Host) MacvtapAddress(p *Plan, name string) string {
 // usable tells whether what is there will do; nil is none.
 func (s *Macvtap) usable(w TAPWish) error {
 	if s == nil || s.Parent != w.Parent || s.UID != w.UID || s.GID != w.GID {
-		return refuse(ErrExists, fmt.Sprintf("%s is there, and is not the macvtap on %s of user %d and group %d", w.Name, w.Parent, w.UID, w.GID), "vnetctl cancel tap %s, then create it anew", w.Name)
+		return refuse(ErrExists, fmt.Sprintf("%s is there, and is not the macvtap on %s that this would make for user %s", w.Name, w.Parent, w.User), "vnetctl cancel tap %s, then create it anew", w.Name)
 	}
 	return nil
 }
