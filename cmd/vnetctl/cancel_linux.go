@@ -162,6 +162,10 @@ func (r *hostRun) cancelPart(kind, name string) error {
 	if _, err := r.host.Link(name); kind != "switch" && err == nil {
 		return &hostnet.Error{Code: hostnet.ErrNotOurs, Cause: fmt.Sprintf("vnetctl did not make %s, or has no record of it, so it stays", name), Cure: "if nobody needs it: ip link delete " + name}
 	}
+	if c, err := client.Dial(name); kind == "switch" && err == nil {
+		c.Close()
+		return &hostnet.Error{Code: hostnet.ErrNotOurs, Cause: fmt.Sprintf("vnetctl did not start the switch that runs in %s, or has no record of it, so it stays", name), Cure: "if nobody needs it: vnetctl -s " + name + " exec shutdown"}
+	}
 	r.notes = append(r.notes, fmt.Sprintf("there is no %s %s of vnetctl's", kind, name))
 	return nil
 }

@@ -301,7 +301,11 @@ func (r *hostRun) createSwitch(f *createFlags, dir string, taps []string, set st
 	if err := r.mustAnswer(dir); err != nil {
 		return err
 	}
-	r.notes = append(r.notes, "switch "+dir+" runs already")
+	note := "switch " + dir + " runs already"
+	if _, ours := r.state.Find("switch", dir); !ours {
+		note += ", not made by vnetctl, so cancel will leave it"
+	}
+	r.notes = append(r.notes, note)
 	has := r.state.TAPsOf(dir)
 	for _, tap := range taps {
 		anew := slices.ContainsFunc(r.plan.Makes, func(o hostnet.Object) bool { return o.Kind == "tap" && o.Name == tap })

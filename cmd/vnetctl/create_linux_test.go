@@ -85,6 +85,12 @@ func TestCreateAfterDeath(t *testing.T) {
 	does(t, "create switch /run/sw -u nobody", 0, "made switch /run/sw")
 	killSwitch(t, "/run/sw")
 	does(t, "create switch /run/sw -u nobody", 0, "made switch /run/sw")
+	killSwitch(t, "/run/sw")
+	does(t, "cancel switch /run/sw", 0, "removed switch /run/sw")
+	if left := hostSh(t, "ls /run"); strings.TrimSpace(left) != "" {
+		t.Errorf("left by a switch that was killed: %s", left)
+	}
+	does(t, "create switch /run/sw -u nobody", 0, "made switch /run/sw")
 	guest, err := net.Dial("unix", "/run/sw/stream")
 	if err != nil {
 		t.Fatal(err)

@@ -209,6 +209,7 @@ func (s *Switch) Undo(*Host) error {
 			return fmt.Errorf("stop switch %s: %w", s.Dir, err)
 		}
 	}
+	clearDoors(s.Dir)
 	for _, f := range []string{s.Record, s.Record + ".new", s.Record + ".log"} {
 		if err := os.Remove(f); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
