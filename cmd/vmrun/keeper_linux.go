@@ -306,7 +306,7 @@ func (v *vm) greet(cmd *exec.Cmd) error {
 		return err == nil
 	}, func() bool { return began(cmd.Process.Pid) != "" })
 	if err != nil {
-		return err
+		return &api.Error{Code: api.ErrFailed, Message: err.Error(), Hint: qemuCure(err.Error())}
 	}
 	defer c.Close()
 	for i, l := range v.Links {

@@ -74,7 +74,7 @@ func TestOddNames(t *testing.T) {
 	b.sw()
 	plain := b.start("v8", "--net", "null")
 	out, code := b.try("--accel", "tcg", "-m", "32M", "--net", "null,mac="+plain.MACs[0], "--name", "v?", b.disk)
-	if code != 1 || !strings.Contains(out, "Is another process using the image") || !strings.Contains(out, "card 0 has the address of card 0 of VM v8") {
+	if code != 1 || !strings.Contains(out, "another VM runs with this disk") || !strings.Contains(out, "card 0 has the address of card 0 of VM v8") {
 		t.Errorf("another VM has the disk and the address: exit %d: %s", code, out)
 	}
 	for _, socket := range []string{"qmp", "console", "agent"} {

@@ -173,7 +173,7 @@ func TestStartFails(t *testing.T) {
 	port := busy.Addr().(*net.TCPAddr).Port
 	for card, says := range map[string]string{
 		fmt.Sprintf("user,ssh=%d", port):                               "in use",
-		fmt.Sprintf("user,ssh=off,hostfwd=tcp:127.0.0.1:%d-:22", port): "Could not set up host forwarding rule",
+		fmt.Sprintf("user,ssh=off,hostfwd=tcp:127.0.0.1:%d-:22", port): "another program has the port (ss -tlnp)",
 		"vde=" + b.home + "/nosuch":                                    "vde",
 		"user,ssh=off,device=colour=red":                               "colour",
 		"hostdev=0000:ff:1f.7":                                         "vfio",
