@@ -161,7 +161,7 @@ func (c *change) setPort(ref string, ch PortChange) (*Port, error) {
 	if old.Down != cfg.Down || old.PVID != cfg.PVID || old.Native != cfg.Native || *old.Tagged != *cfg.Tagged ||
 		old.Transparent != cfg.Transparent || old.Sources != cfg.Sources || (len(old.Mirror) > 0) != (len(cfg.Mirror) > 0) {
 		// Learned by rules that hold no longer.
-		c.then = append(c.then, func() { c.s.fdb.FlushPort(p.id, false) })
+		c.forget(p, false)
 	}
 	c.unshut(p, ch)
 	c.event(EventPortChanged, p, describe(cfg))
@@ -309,8 +309,8 @@ func (c *change) dropPort(p *Port, why string) {
 	c.then = append(c.then, func() {
 		s.free = min(s.free, p.id)
 		s.fdb.SetLimit(p.id, 0)
-		s.fdb.FlushPort(p.id, true)
 	})
+	c.forget(p, true)
 	c.event(EventPortRemoved, p, why)
 }
 

@@ -350,7 +350,7 @@ func (sp *spanning) shut(c *change, p *Port, b stp.BPDU) {
 	}
 	p.since = time.Now()
 	c.show(p)
-	c.then = append(c.then, func() { sp.s.fdb.FlushPort(p.id, false) })
+	c.forget(p, false)
 	c.event(EventSTPGuard, p, p.shut)
 	sp.s.log.Warn("port shut", "port", p.id, "name", p.name(), "reason", p.shut)
 }

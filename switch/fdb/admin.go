@@ -96,13 +96,19 @@ func (t *Table) Flush(match func(Entry) bool) int {
 
 // FlushPort removes all entries of port, static ones too if asked.
 func (t *Table) FlushPort(port int, static bool) int {
+	return t.FlushPortIf(port, func(e Entry) bool { return static || !e.Static })
+}
+
+// FlushPortIf removes the entries of port that match. Where it has none, nothing
+// is looked at.
+func (t *Table) FlushPortIf(port int, match func(Entry) bool) int {
 	t.mu.Lock()
 	have := t.entries(port)
 	t.mu.Unlock()
 	if have == 0 {
 		return 0
 	}
-	return t.Flush(func(e Entry) bool { return e.Port == port && (static || !e.Static) })
+	return t.Flush(func(e Entry) bool { return e.Port == port && match(e) })
 }
 
 // Sweep gives back the slots of entries that have expired at second now.
