@@ -137,6 +137,23 @@ func TestLineWriter(t *testing.T) {
 	}
 }
 
+func TestLineFilter(t *testing.T) {
+	long := strings.Repeat("x", longestLine+1)
+	text := "one\ngone\n\n" + long + "\nend"
+	for _, step := range []int{1, 7, 1 << 16, len(text)} {
+		var out bytes.Buffer
+		f := &lineFilter{to: &out, take: func(line string) bool { return line == "gone" }}
+		for rest := []byte(text); len(rest) > 0; rest = rest[min(step, len(rest)):] {
+			if _, err := f.Write(rest[:min(step, len(rest))]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := out.String() + string(f.part); got != "one\n\n"+long+"\nend" || string(f.part) != "end" {
+			t.Errorf("by %d: %d bytes, %.20q", step, len(got), got)
+		}
+	}
+}
+
 func TestSumUpHosts(t *testing.T) {
 	var jobs []*job
 	for i, code := range []int{0, 1, 4, 0, 77, 5, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4} {

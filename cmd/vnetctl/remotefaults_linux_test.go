@@ -36,6 +36,7 @@ func TestRemoteFaults(t *testing.T) {
 		"old":      "echo 'vnetctl: unknown flag: --far' >&2; exit 2",
 		"new":      "echo vnetctl-far 9 v77 linux/amd64; echo vnetctl-far >&2; echo 'vnetctl: speaks version 9' >&2; exit 2",
 		"floods":   greet + "exec yes",
+		"zeros":    greet + "exec cat /dev/zero",
 		"badjson":  greet + "echo '{'",
 		"terminal": greet + `printf '\033]0;evil\007\033[2Jtext\n'`,
 	} {
@@ -81,5 +82,6 @@ func TestRemoteFaults(t *testing.T) {
 	t.Run("a flood is stopped", func(t *testing.T) {
 		// Nothing of it is printed before it has ended.
 		s.does(1, []string{"-r", "floods", "--timeout", "60s", "list", "--json"}, "it prints too much")
+		s.does(1, []string{"-r", "zeros", "--timeout", "60s", "create", "--json"}, "it prints too much")
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -226,18 +227,24 @@ type lineFilter struct {
 }
 
 func (f *lineFilter) Write(p []byte) (int, error) {
-	f.part = append(f.part, p...)
-	for {
-		line, rest, whole := strings.Cut(string(f.part), "\n")
-		if !whole {
-			return len(p), nil
+	for rest := p; len(rest) > 0; {
+		line, after, whole := bytes.Cut(rest, []byte("\n"))
+		f.part, rest = append(f.part, line...), after
+		if !whole && len(f.part) <= longestLine {
+			break
 		}
-		f.part = []byte(rest)
-		if f.take(line) {
+		if whole && f.take(string(f.part)) {
+			f.part = f.part[:0]
 			continue
 		}
-		if _, err := io.WriteString(f.to, line+"\n"); err != nil {
+		if whole {
+			f.part = append(f.part, '\n')
+		}
+		_, err := f.to.Write(f.part)
+		f.part = f.part[:0]
+		if err != nil {
 			return 0, err
 		}
 	}
+	return len(p), nil
 }
