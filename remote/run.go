@@ -51,8 +51,8 @@ func (s *SSH) Run(ctx context.Context, r Run) (code int, err error) {
 		return -1, err
 	}
 	cmd := exec.Command(s.Command[0], s.args(r.Host, r.Fresh, false, r.Words...)...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.Stdin, r.Stdout, r.Stderr
-	cmd.WaitDelay = afterItsOutput
+	cmd.Stdin = r.Stdin
+	cmd.WaitDelay = afterItsOutput // for an input that does not end
 	cmd.SysProcAttr = alone()
 	hangUp := func() {}
 	if r.Stdin == nil {
@@ -63,8 +63,14 @@ func (s *SSH) Run(ctx context.Context, r Run) (code int, err error) {
 		hangUp = sync.OnceFunc(func() { _ = in.Close() })
 		go func() { _, _ = io.WriteString(in, r.Hello) }() // fails if ssh ends at once
 	}
-	if err := cmd.Start(); err != nil {
+	outs, err := connect(cmd, r.Stdout, r.Stderr)
+	if err == nil {
+		err = cmd.Start()
+		outs.started()
+	}
+	if err != nil {
 		hangUp()
+		outs.await()
 		return -1, fmt.Errorf("start %s: %w", s.Command[0], err)
 	}
 	ended := make(chan struct{})
@@ -81,6 +87,9 @@ func (s *SSH) Run(ctx context.Context, r Run) (code int, err error) {
 	_ = cmd.Wait() // ProcessState says how it ended
 	close(ended)
 	<-stopped
+	for _, o := range outs {
+		o.finish(ctx.Done())
+	}
 	if cause := context.Cause(ctx); cause != nil {
 		if errors.Is(cause, ErrTimeout) {
 			s.forget(r)

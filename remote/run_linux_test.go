@@ -156,6 +156,46 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// slowReader takes its time for the first piece.
+type slowReader struct {
+	sync.Mutex
+	pause time.Duration
+	n     int
+}
+
+func (r *slowReader) Write(p []byte) (int, error) {
+	r.Lock()
+	defer r.Unlock()
+	time.Sleep(r.pause)
+	r.pause = 0
+	r.n += len(p)
+	return len(p), nil
+}
+
+// Nothing is lost when who reads is slower than what is printed, and nobody waits
+// for one who holds the pipe open and prints nothing.
+func TestRunOutput(t *testing.T) {
+	t.Parallel() // it waits much
+	ssh := filepath.Join(t.TempDir(), "ssh")
+	script := "#!/bin/sh\nhead -c 200000 /dev/zero; head -c 50000 /dev/zero >&2\n[ ! -e " + ssh + "-holds ] || sleep 100 & echo $! >" + ssh + "-pid\n"
+	if err := os.WriteFile(ssh, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, holds := range []bool{false, true} {
+		if holds {
+			if err := os.WriteFile(ssh+"-holds", nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Cleanup(func() { _ = exec.Command("sh", "-c", "kill $(cat "+ssh+"-pid)").Run() })
+		out, errs := &slowReader{pause: 3 * afterItsOutput / 2}, &slowReader{pause: 3 * afterItsOutput / 2}
+		code, err := (&SSH{Command: []string{ssh}}).Run(limit(t, time.Minute), Run{Host: Host{Name: "h"}, Stdout: out, Stderr: errs})
+		if code != 0 || err != nil || out.n != 200000 || errs.n != 50000 {
+			t.Errorf("held open %v: exit %d, %v: %d and %d bytes", holds, code, err, out.n, errs.n)
+		}
+	}
+}
+
 // The user's options win over ours.
 func TestSSHArguments(t *testing.T) {
 	s := &SSH{Command: []string{"ssh", "-o", "BatchMode=no"}, Dir: "/d", Persist: time.Minute}
