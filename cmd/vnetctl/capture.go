@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -239,7 +238,7 @@ func (a *app) newSink(f *captureFlags) (*sink, error) {
 		e.cause, e.cure = "the capture goes to standard output", "name a file: -w cap.pcapng --rotate "+f.rotate
 		return nil, e
 	}
-	if out, ok := a.out.(*os.File); ok && term.IsTerminal(int(out.Fd())) {
+	if out, ok := a.outFile(); ok && term.IsTerminal(int(out.Fd())) {
 		e := usage("capture: frames are not for a terminal")
 		e.cause = "standard output is a terminal, and a capture is binary"
 		e.cure = "vnetctl capture ... | wireshark -k -i -   or   ... | tshark -r -   or   ... -w cap.pcapng"

@@ -47,7 +47,7 @@ the last one that failed. -S names the console of a real vde_switch.`,
 			defer c.Close()
 			d := &dialog{app: a, Console: c}
 			in, ok := cmd.InOrStdin().(*os.File)
-			if out, isFile := a.out.(*os.File); ok && isFile && term.IsTerminal(int(in.Fd())) && term.IsTerminal(int(out.Fd())) {
+			if out, isFile := a.outFile(); ok && isFile && term.IsTerminal(int(in.Fd())) && term.IsTerminal(int(out.Fd())) {
 				return cannot(d.interactive(cmd.Context(), in, out), "use the console")
 			}
 			return d.batch(cmd.Context(), cmd.InOrStdin())

@@ -34,12 +34,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func runContext(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	a := &app{out: stdout, err: stderr, colour: wantsColour(stdout)}
+	out := &outWriter{w: stdout}
+	a := &app{out: out, err: stderr, colour: wantsColour(stdout)}
 	root := a.rootCommand()
 	root.SetArgs(append([]string{}, helpLetter(actionFirst(args))...)) // never nil: cobra would take os.Args
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
-	return a.report(root.ExecuteContext(ctx))
+	code := a.report(root.ExecuteContext(ctx))
+	if code == 0 && out.err != nil { // whoever reads a file that is cut short must not take it for the answer
+		return a.report(cannot(out.err, "print the answer"))
+	}
+	return code
 }
 
 // wantsColour tells whether w is a terminal whose user has nothing against it.

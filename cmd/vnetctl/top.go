@@ -126,7 +126,7 @@ func (a *app) topPrint(v *topView) error {
 
 // topLive shows a screen until q is pressed.
 func (a *app) topLive(ctx context.Context, o topOptions) error {
-	out, ok := a.out.(*os.File)
+	out, ok := a.outFile()
 	if !ok {
 		out = nil
 	}
