@@ -2,23 +2,36 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"net"
-	"syscall"
+	"os"
+
+	"golang.org/x/sys/unix"
 )
 
+// keepAddress is a loopback address that nobody else has a use for.
+var keepAddress = [4]byte{127, 0, 100, 22}
+
 // reservePort keeps other vmruns from a port until it is closed, or until we have
-// ended. Whoever has the abstract socket of that number has it: like the ports
-// themselves these names belong to the network namespace and to all users, and
-// leave no file behind. Nobody ever connects.
+// ended. Whoever has bound the port of that number at another loopback address has it:
+// it belongs to the network namespace and to all users, and leaves no file behind.
+// Nobody listens there, so that QEMU, which may use addresses again (SO_REUSEADDR,
+// socket(7)), gets the port of this host.
 func reservePort(port int) (io.Closer, error) {
-	ln, err := net.ListenUnix("unixpacket", &net.UnixAddr{Net: "unixpacket", Name: fmt.Sprintf("@vnetkit-ssh-port-%d", port)})
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, err
-	case err != nil:
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
 		return notKept{}, nil // we do without
 	}
-	return ln, nil
+	mine := os.NewFile(uintptr(fd), "port")
+	err = unix.Bind(fd, &unix.SockaddrInet4{Port: port, Addr: keepAddress})
+	if err == nil {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) // not before: two vmruns would share it
+	}
+	if err != nil {
+		_ = mine.Close()
+		if errors.Is(err, unix.EADDRINUSE) {
+			return nil, err
+		}
+		return notKept{}, nil
+	}
+	return mine, nil
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net"
+	"strconv"
 	"testing"
 
 	"vnetkit/cmd/vmrun/netdev"
@@ -56,4 +58,30 @@ func TestFreeSSHPort(t *testing.T) {
 			t.Errorf("%s: %s, want %s", text, got, want)
 		}
 	}
+}
+
+// A port that is chosen is kept from others who choose, and not from who listens.
+func TestKeepPort(t *testing.T) {
+	var mine, other chosenPorts
+	port, err := freeSSHPort("web", mine.take)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mine.release()
+	if other.take(port) {
+		other.release()
+		t.Errorf("two have port %d", port)
+	}
+	for _, host := range []string{"127.0.0.1", ""} {
+		ln, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err != nil {
+			t.Fatalf("what it is kept for: %v", err)
+		}
+		_ = ln.Close()
+	}
+	mine.release()
+	if !other.take(port) {
+		t.Errorf("port %d was released, and cannot be had", port)
+	}
+	other.release()
 }
