@@ -120,6 +120,7 @@ func TestPrint(t *testing.T) {
 		{"vhost", []string{"--name", "vm1", "--net", "switch,door=vhost", "--", "-m", "2G"}},
 		{"disk", []string{"/nosuch/web.qcow2"}},
 		{"disk-user", []string{"--net", "user", "-m", "2G", "--cpus", "4", "/nosuch/web.img"}},
+		{"users", []string{"--net", "user", "--net", "user,ssh=2201", "--net", "user", "--net", "user,ssh=off", "/nosuch/web.img"}},
 		{"disk-kvm", []string{"--accel", "kvm", "--net", "none", "/nosuch/web.qcow2"}},
 		{"kernel", []string{"--kernel", "/nosuch/vmlinuz", "--initrd", "/nosuch/initrd", "--append", "console=ttyS0", "--net", "null", "--", "-S"}},
 		{"microvm", []string{"--net", "switch,door=vhost", "--net", "user,queues=2", "/nosuch/web.img", "--", "-M", "microvm,rtc=on"}},

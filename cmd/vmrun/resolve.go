@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -39,9 +40,7 @@ func (o *order) resolve(e env) error {
 		case "network":
 			n, err = o.resolveNetwork(n, i)
 		case "user":
-			if o.ssh == 0 && (o.vm.managed() || n.Has("ssh")) {
-				n, o.ssh, err = withSSH(n, o.vm.Name, e.free)
-			}
+			n, err = o.resolveUser(n, e.free)
 		case "ethernet":
 			n, err = o.resolveEthernet(n)
 		case "direct":
@@ -59,6 +58,17 @@ func (o *order) resolve(e env) error {
 		o.vm.Nets = append(o.vm.Nets, n)
 	}
 	return nil
+}
+
+// resolveUser has the VM's first user network lead to the guest's SSH, and others
+// that are to.
+func (o *order) resolveUser(n netdev.Net, free func(int) bool) (netdev.Net, error) {
+	if !n.Has("ssh") && (o.ssh != 0 || !o.vm.managed()) {
+		return n, nil
+	}
+	n, port, err := withSSH(n, o.vm.Name, free)
+	o.ssh = cmp.Or(o.ssh, port)
+	return n, err
 }
 
 // maxXML is how large a domain's file may be.
