@@ -355,7 +355,7 @@ func checkSums(t *testing.T, sw *vswitch.Switch) {
 		}
 		return in+made == out && drops == 0
 	}
-	for end := time.Now().Add(time.Second); !sum() && time.Now().Before(end); {
+	for end := time.Now().Add(linktest.Patience); !sum() && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	if !sum() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -18,7 +19,7 @@ func (v *vm) tend() {
 	if v.Keeper.alive() || v.swept() {
 		return
 	}
-	lock, err := lockVM(v.dir, 0)
+	lock, err := v.lockOrphan()
 	if err != nil {
 		return // a keeper is on its way, or has just cleared up
 	}
@@ -39,6 +40,22 @@ func (v *vm) tend() {
 	} else if now, err := load(v.Name); err == nil {
 		*v = *now
 	}
+}
+
+// lockOrphan locks a VM whose keeper is gone. A process that was killed is gone before
+// the last of its threads, which keeps its files open, has seen that on a busy host.
+func (v *vm) lockOrphan() (lock *os.File, err error) {
+	for range 100 {
+		lock, err = lockVM(v.dir, 0)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			break
+		}
+		if now, e := load(v.Name); e != nil || now.Keeper.PID != v.Keeper.PID {
+			break // another was here before
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return lock, err
 }
 
 // adopt makes this process the keeper of a VM that runs. wait waits for QEMU's end.

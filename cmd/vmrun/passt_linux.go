@@ -45,9 +45,14 @@ func (v *vm) startPassts() error {
 }
 
 func (v *vm) startPasst(p *passt) error {
-	socket, err := connect(p.Path)
-	if err != nil {
-		return fmt.Errorf("connect passt to QEMU: %w", err)
+	var socket *os.File
+	var err error
+	connected := func() bool { // QEMU answers its monitor before it listens
+		socket, err = connect(p.Path)
+		return err == nil
+	}
+	if e := v.await("QEMU", connected, v.QEMU.alive); e != nil {
+		return fmt.Errorf("connect passt to QEMU: %w (%w)", err, e)
 	}
 	cmd, err := v.run(&p.process, p.Argv, socket)
 	_ = socket.Close()

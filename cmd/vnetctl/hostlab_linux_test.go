@@ -93,11 +93,11 @@ func hostSh(t *testing.T, script string) string {
 	return string(out)
 }
 
-// killSwitch kills the daemon of a directory, and waits until it is dead: the
-// kernel may take its time.
+// killSwitch kills the daemon of a directory, and waits until it is dead, the last of its
+// threads included: one of them keeps the lock until it is.
 func killSwitch(t *testing.T, dir string) {
 	t.Helper()
-	hostSh(t, "p=$(cat "+dir+"/pid); kill -9 $p; while grep -qs '^State:.[^ZX]' /proc/$p/status; do sleep 0.01; done")
+	hostSh(t, "p=$(cat "+dir+"/pid); kill -9 $p; while grep -qs '^State:.[^ZX]' /proc/$p/status; do sleep 0.01; done; flock -w 60 "+dir+"/pid true")
 }
 
 // host runs vnetctl as a process of its own, as somebody with that environment.
