@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"vnetkit/remote/shell"
 	"vnetkit/remote/sshtest"
 )
 
@@ -60,8 +61,8 @@ func TestRun(t *testing.T) {
 	s := reach(t, lab)
 
 	t.Run("arguments arrive as they are", func(t *testing.T) {
-		out, errs, code, err := do(t.Context(), s, "far", append([]string{"printf", `%s\0`}, wicked...)...)
-		if got := strings.Split(strings.TrimSuffix(out, "\x00"), "\x00"); err != nil || code != 0 || !slices.Equal(got, wicked) {
+		out, errs, code, err := do(t.Context(), s, "far", append([]string{"printf", `%s\0`}, sshtest.Wicked...)...)
+		if got := strings.Split(strings.TrimSuffix(out, "\x00"), "\x00"); err != nil || code != 0 || !slices.Equal(got, sshtest.Wicked) {
 			t.Errorf("exit %d, %v, %s: %q", code, err, errs, got)
 		}
 	})
@@ -199,18 +200,18 @@ func TestRunOutput(t *testing.T) {
 // The user's options win over ours.
 func TestSSHArguments(t *testing.T) {
 	s := &SSH{Command: []string{"ssh", "-o", "BatchMode=no"}, Dir: "/d", Persist: time.Minute}
-	line := Quote(s.args(Host{User: "u", Name: "::1", Port: 7}, false, false, "a b", "c"))
+	line := shell.Quote(s.args(Host{User: "u", Name: "::1", Port: 7}, false, false, "a b", "c"))
 	if !strings.HasPrefix(line, "-o BatchMode=no -o ControlMaster=auto -o ControlPath=/d/") || !strings.HasSuffix(line, ` -l u -p 7 -- ::1 ''\''a b'\'' c'`) {
 		t.Error(line)
 	}
-	if try := Quote(s.Try(Host{User: "u", Name: "::1", Port: 7}, "true")); try != "ssh -o BatchMode=no -l u -p 7 ::1 true" {
+	if try := shell.Quote(s.Try(Host{User: "u", Name: "::1", Port: 7}, "true")); try != "ssh -o BatchMode=no -l u -p 7 ::1 true" {
 		t.Error(try)
 	}
 	other := &SSH{Command: []string{"ssh", "-F", "x"}, Dir: "/d", Persist: time.Minute}
 	if s.control() == other.control() {
 		t.Error("two ssh commands share a connection")
 	}
-	if line := Quote(s.args(Host{Name: "h"}, true, false)); !strings.Contains(line, "ControlPath=none") {
+	if line := shell.Quote(s.args(Host{Name: "h"}, true, false)); !strings.Contains(line, "ControlPath=none") {
 		t.Error(line)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"vnetkit/remote/shell"
 )
 
 // SSH is how to reach hosts.
@@ -73,7 +75,7 @@ func (s *SSH) control() string {
 	if s.Dir == "" || s.Persist <= 0 {
 		return ""
 	}
-	sum := sha256.Sum256([]byte(Quote(s.Command)))
+	sum := sha256.Sum256([]byte(shell.Quote(s.Command)))
 	return s.Dir + "/" + hex.EncodeToString(sum[:])[:keyLen] + "-%C"
 }
 
@@ -119,7 +121,7 @@ func (s *SSH) args(h Host, fresh, terminal bool, words ...string) []string {
 	option("ServerAliveCountMax=3")
 	list = append(append(list, h.options()...), "--", h.Name)
 	if len(words) > 0 {
-		list = append(list, Quote(words))
+		list = append(list, shell.Quote(words))
 	}
 	return list
 }

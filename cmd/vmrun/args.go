@@ -188,16 +188,3 @@ func option(args []string, name string) string {
 	}
 	return ""
 }
-
-// shellQuote writes argv so that a shell reads it back.
-func shellQuote(argv []string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=,@%+-"
-	words := make([]string, len(argv))
-	for i, arg := range argv {
-		words[i] = arg
-		if arg == "" || strings.Trim(arg, plain) != "" {
-			words[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
-		}
-	}
-	return strings.Join(words, " ")
-}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"vnetkit/remote/shell"
 	"vnetkit/switch/link/linktest"
 )
 
@@ -85,7 +86,7 @@ func TestVMFile(t *testing.T) {
 	}
 	b.must("--accel", "tcg", "--vmfile", file, "--name", "filed")
 	v := b.vm("filed")
-	if args := shellQuote(v.Argv); v.MACs[0] != "52:54:00:00:77:01" || !strings.Contains(args, "-m 32M ") || !strings.Contains(args, b.disk) {
+	if args := shell.Quote(v.Argv); v.MACs[0] != "52:54:00:00:77:01" || !strings.Contains(args, "-m 32M ") || !strings.Contains(args, b.disk) {
 		t.Errorf("%v: %s", v.MACs, args)
 	}
 	if out := string(ip("-o", "link", "show", "master", "vmrbr1")); !strings.Contains(out, "vnet0") {

@@ -16,6 +16,7 @@ import (
 	"vnetkit/cmd/vmrun/netdev"
 	"vnetkit/mgmt"
 	"vnetkit/mgmt/mgmttest"
+	"vnetkit/remote/shell"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -199,8 +200,8 @@ func TestStart(t *testing.T) {
 	if code := started.run("-s", s.Dir, "--name", "vm1", "--", "-m", "1G"); code != 0 {
 		t.Fatalf("exit %d: %s", code, &started.err)
 	}
-	if started.path != "/usr/bin/qemu-system-x86_64" || shellQuote(started.argv)+"\n" != shown.out.String() {
-		t.Errorf("started %s %s", started.path, shellQuote(started.argv))
+	if started.path != "/usr/bin/qemu-system-x86_64" || shell.Quote(started.argv)+"\n" != shown.out.String() {
+		t.Errorf("started %s %s", started.path, shell.Quote(started.argv))
 	}
 	if n := s.Info().Ports; n != 0 {
 		t.Errorf("looking whether the switch is there made %d ports", n)

@@ -16,6 +16,7 @@ import (
 	"vnetkit/cmd/vmrun/seed"
 	"vnetkit/mgmt/api"
 	"vnetkit/mgmt/client"
+	"vnetkit/remote/shell"
 )
 
 // order is what the user has asked to be started.
@@ -80,7 +81,7 @@ func (o *order) start(ctx context.Context, e env) error {
 		return err
 	}
 	if o.print {
-		_, err := fmt.Fprint(e.stdout, o.portCommands()+shellQuote(argv)+"\n")
+		_, err := fmt.Fprint(e.stdout, o.portCommands()+shell.Quote(argv)+"\n")
 		return err
 	}
 	if err := o.checkSwitches(ctx); err != nil {
@@ -130,7 +131,7 @@ func (o *order) portCommands() (text string) {
 	for i, n := range o.vm.Nets {
 		if n.Has("listen") && n.Port() != "" {
 			p := o.dialled(n, i)
-			text += shellQuote([]string{"vnetctl", "-s", p.Switch, "port", "add", p.specs()[0]}) + "\n"
+			text += shell.Quote([]string{"vnetctl", "-s", p.Switch, "port", "add", p.specs()[0]}) + "\n"
 		}
 	}
 	return text

@@ -15,6 +15,7 @@ import (
 	"vnetkit/cmd/vmrun/domain"
 	"vnetkit/cmd/vmrun/netdev"
 	"vnetkit/mgmt/api"
+	"vnetkit/remote/shell"
 )
 
 // resolve parses the cards and finds out what of the host they need.
@@ -204,7 +205,7 @@ func (o *order) resolveBridge(n netdev.Net, card int) (netdev.Net, error) {
 
 // bridgeScript puts QEMU's TAP into its bridge. QEMU gives up when it fails.
 func bridgeScript(n netdev.Net) string {
-	text := "#!/bin/sh\nset -e\nip link set dev \"$1\" master " + shellQuote([]string{n.Get("br")}) + "\n"
+	text := "#!/bin/sh\nset -e\nip link set dev \"$1\" master " + shell.Quote([]string{n.Get("br")}) + "\n"
 	if n.Get("isolated") == "on" {
 		text += "ip link set dev \"$1\" type bridge_slave isolated on\n"
 	}

@@ -17,6 +17,7 @@ import (
 
 	"vnetkit/cmd/vmrun/qemu"
 	"vnetkit/mgmt/api"
+	"vnetkit/remote/shell"
 )
 
 // verbs are what can be done with the VMs that there are.
@@ -117,7 +118,7 @@ func showVM(w io.Writer, name string, asJSON bool) error {
 		fmt.Fprintf(&text, "ssh      127.0.0.1 port %d\n", v.SSH)
 	}
 	_ = printNets(&text, v)
-	fmt.Fprintf(&text, "log      %s\nserial   %s\ncommand  %s\n", v.path("log"), v.path("serial"), shellQuote(append([]string{v.Program}, v.Argv...)))
+	fmt.Fprintf(&text, "log      %s\nserial   %s\ncommand  %s\n", v.path("log"), v.path("serial"), shell.Quote(append([]string{v.Program}, v.Argv...)))
 	_, err = text.WriteTo(w)
 	return err
 }

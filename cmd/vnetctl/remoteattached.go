@@ -11,6 +11,7 @@ import (
 
 	"vnetkit/mgmt/api"
 	"vnetkit/remote"
+	"vnetkit/remote/shell"
 )
 
 // terminals tells whether a person sits here.
@@ -94,7 +95,7 @@ func (f *fleet) onTerminal(ctx context.Context, words []string) error {
 	case err != nil:
 		return cannot(err, "reach %s", h)
 	case code == remote.ConnectionFailed:
-		return cannot(&api.Error{Code: api.ErrUnreachable, Message: "the connection was not made, or was cut", Hint: "see what ssh says: " + remote.Quote(f.ssh.Try(h, "true"))}, "go on at %s", h)
+		return cannot(&api.Error{Code: api.ErrUnreachable, Message: "the connection was not made, or was cut", Hint: "see what ssh says: " + shell.Quote(f.ssh.Try(h, "true"))}, "go on at %s", h)
 	case code == 127:
 		return cannot(&api.Error{Code: api.ErrFailed, Message: "it is not installed there", Hint: bringCure}, "run vnetctl on %s", h)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"vnetkit/remote"
+	"vnetkit/remote/shell"
 )
 
 // remoteFlags say on which hosts a verb is carried out, and how they are reached.
@@ -58,7 +59,7 @@ func completeHosts(_ *cobra.Command, _ []string, word string) ([]cobra.Completio
 // reach is the ssh that the flags and the environment name.
 func (f *remoteFlags) reach() (*remote.SSH, error) {
 	text := cmp.Or(f.ssh, os.Getenv("VNETCTL_SSH"), "ssh")
-	words, err := remote.Words(text)
+	words, err := shell.Words(text)
 	if err != nil || len(words) == 0 {
 		e := usage("--ssh %q is no command", text)
 		if err != nil {

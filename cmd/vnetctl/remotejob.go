@@ -13,6 +13,7 @@ import (
 
 	"vnetkit/mgmt/api"
 	"vnetkit/remote"
+	"vnetkit/remote/shell"
 )
 
 // job is a verb on one host.
@@ -202,7 +203,7 @@ func (j *job) judge(code int, err error) (int, error) {
 
 // tryIt is a command that shows what ssh says.
 func (j *job) tryIt() string {
-	return remote.Quote(j.ssh.Try(j.host, "true"))
+	return shell.Quote(j.ssh.Try(j.host, "true"))
 }
 
 // lastLine is the last line of a text that says something.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"vnetkit/remote/shell"
 )
 
 // Text says what it does. The command is one that a shell can run: it opens a
@@ -23,17 +25,5 @@ func (s *Switch) Text() (string, []string) {
 		}
 	}
 	words := append([]string{"setpriv", "--reuid", fmt.Sprint(s.UID), "--regid", fmt.Sprint(s.GID), "--init-groups", "--", s.Program}, args...)
-	return fmt.Sprintf("run switch %s as user %d", s.Dir, s.UID), []string{shellLine(words...) + opens + " &"}
-}
-
-// shellLine is a command line that a shell takes apart into just these words.
-func shellLine(words ...string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-"
-	line := slices.Clone(words)
-	for i, w := range line {
-		if w == "" || strings.Trim(w, plain) != "" {
-			line[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-		}
-	}
-	return strings.Join(line, " ")
+	return fmt.Sprintf("run switch %s as user %d", s.Dir, s.UID), []string{shell.Quote(words) + opens + " &"}
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vnetkit/remote/shell"
 )
 
 // Switch runs a switch daemon as a user, with TAPs in its hands that the user
@@ -325,12 +327,12 @@ func (s *MakeDir) Undone(*Host) error { return nil }
 
 // Text says what it does.
 func (s *MakeDir) Text() (string, []string) {
-	return "make directory " + s.Path, []string{fmt.Sprintf("install -d -o %d -g %d -m %04o %s", s.UID, s.GID, s.Mode, shellLine(s.Path))}
+	return "make directory " + s.Path, []string{fmt.Sprintf("install -d -o %d -g %d -m %04o %s", s.UID, s.GID, s.Mode, shell.Quote([]string{s.Path}))}
 }
 
 // UndoText says how it is undone.
 func (s *MakeDir) UndoText() (string, []string) {
-	return "remove directory " + s.Path, []string{"rmdir " + shellLine(s.Path)}
+	return "remove directory " + s.Path, []string{"rmdir " + shell.Quote([]string{s.Path})}
 }
 
 // recordName is a file name that no other directory has: of /run/a-b, it is

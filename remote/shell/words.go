@@ -1,4 +1,5 @@
-package remote
+// Package shell writes words for a POSIX shell and reads them as one does.
+package shell
 
 import (
 	"errors"

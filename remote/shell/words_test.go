@@ -1,25 +1,22 @@
-package remote
+package shell
 
 import (
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
-)
 
-// wicked are words that a shell would do something with.
-var wicked = []string{
-	"plain", "", "two words", "it's", `"double"`, "new\nline", "$(touch /tmp/never)", "`id`", "$HOME", "*", "~", "a;b", "a&b", "a|b", ">x", "<x", "#c", "!!", `back\slash`, `\`, "'", "''", "-n", "--", "A=b", "=ls", "{a,b}", "[a-z]", "?", "\t", "ü", "\x01\xff", "a'b\"c\\d$e`f",
-}
+	"vnetkit/remote/sshtest"
+)
 
 // A real shell reads what was meant.
 func TestQuote(t *testing.T) {
-	out, err := exec.Command("/bin/sh", "-c", Quote(append([]string{"printf", `%s\0`}, wicked...))).Output()
+	out, err := exec.Command("/bin/sh", "-c", Quote(append([]string{"printf", `%s\0`}, sshtest.Wicked...))).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
-	if !slices.Equal(got, wicked) {
+	if !slices.Equal(got, sshtest.Wicked) {
 		t.Errorf("%q", got)
 	}
 	if line := Quote([]string{"vnetctl", "-s", "lab", "port=1"}); line != "vnetctl -s lab port=1" {
@@ -56,7 +53,7 @@ func TestWords(t *testing.T) {
 
 // What Quote writes, Words reads; and so does a shell.
 func FuzzQuote(f *testing.F) {
-	for _, w := range wicked {
+	for _, w := range sshtest.Wicked {
 		f.Add(w, "x")
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
