@@ -2,6 +2,7 @@ package vswitch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"vnetkit/switch/frame"
@@ -19,14 +20,10 @@ import (
 // noRings fails if this change makes a ring that nothing breaks.
 func (c *change) noRings() error {
 	s := c.s
-	tree := s.span.cfg.Mode != STPOff
 	if len(c.doors) == 0 && !c.treeless {
 		return nil
 	}
-	fresh := map[*door]bool{}
-	for _, d := range c.doors {
-		fresh[d] = true
-	}
+	tree := s.span.cfg.Mode != STPOff
 	at := map[string][]*door{}
 	cables := map[*door]link.Cable{}
 	for _, d := range s.doors {
@@ -35,7 +32,7 @@ func (c *change) noRings() error {
 			continue
 		}
 		for _, o := range at[cable.Place] {
-			if !fresh[o] && !fresh[d] && !c.treeless {
+			if !c.joins(o, d) {
 				continue
 			}
 			if err := together(o, d, cables[o], cable, tree); err != nil {
@@ -47,7 +44,12 @@ func (c *change) noRings() error {
 	if tree {
 		return nil
 	}
-	return c.noWayBack(fresh)
+	return c.noWayBack(cables)
+}
+
+// joins tells whether a ring by way of a and b is this change's.
+func (c *change) joins(a, b *door) bool {
+	return c.treeless || slices.Contains(c.doors, a) || slices.Contains(c.doors, b)
 }
 
 // together says why cables a and b, to the same place, cannot be. Where they are
@@ -82,8 +84,8 @@ func separate(a, b *Port) bool {
 	return true
 }
 
-// noWayBack fails if a cable leads to a door of this switch.
-func (c *change) noWayBack(fresh map[*door]bool) error {
+// noWayBack fails if one of the cables leads to a door of this switch.
+func (c *change) noWayBack(cables map[*door]link.Cable) error {
 	at := map[string]*door{}
 	for _, d := range c.s.doors {
 		if d.src.Listening() {
@@ -91,14 +93,12 @@ func (c *change) noWayBack(fresh map[*door]bool) error {
 		}
 	}
 	for _, d := range c.s.doors {
-		if d.src.Listening() || d.cable().Place == "" {
+		if cables[d].Place == "" {
 			continue
 		}
-		o := at[whence(d)]
-		if o == nil || !fresh[o] && !fresh[d] && !c.treeless {
-			continue
+		if o := at[whence(d)]; o != nil && c.joins(o, d) {
+			return fmt.Errorf("%w: %s leads back into this switch, by %s: leave it out, or have the spanning tree on first (--stp rstp)", ErrLoop, d.called(), o.called())
 		}
-		return fmt.Errorf("%w: %s leads back into this switch, by %s: leave it out, or have the spanning tree on first (--stp rstp)", ErrLoop, d.called(), o.called())
 	}
 	return nil
 }
