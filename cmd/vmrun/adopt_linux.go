@@ -44,19 +44,16 @@ func (v *vm) tend() {
 
 // lockOrphan locks a VM whose keeper is gone. A process that was killed is gone before
 // the last of its threads, which keeps its files open, has seen that on a busy host.
-func (v *vm) lockOrphan() (lock *os.File, err error) {
-	for range 100 {
-		lock, err = lockVM(v.dir, 0)
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			break
+func (v *vm) lockOrphan() (*os.File, error) {
+	return v.awaitLock(time.Second, func(now *vm) error {
+		if now.Keeper.PID != v.Keeper.PID {
+			return errTended
 		}
-		if now, e := load(v.Name); e != nil || now.Keeper.PID != v.Keeper.PID {
-			break // another was here before
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return lock, err
+		return nil
+	})
 }
+
+var errTended = errors.New("another was here before")
 
 // adopt makes this process the keeper of a VM that runs. wait waits for QEMU's end.
 func (v *vm) adopt() (wait func(), err error) {

@@ -60,24 +60,34 @@ func isAt(f *os.File, path string) bool {
 }
 
 // lockIdle locks a VM that does not run. Who looks at it has the lock for a moment.
-func (v *vm) lockIdle() (lock *os.File, err error) {
-	for deadline := time.Now().Add(startTime); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		lock, err = lockVM(v.dir, 0)
-		if err == nil {
-			return lock, nil
-		}
-		now, gone := load(v.Name)
-		switch {
-		case gone != nil: // another has removed it
+func (v *vm) lockIdle() (*os.File, error) {
+	lock, err := v.awaitLock(startTime, (*vm).mustNotRun)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		if _, gone := load(v.Name); gone != nil { // another has removed it
 			return nil, gone
-		case errors.Is(err, os.ErrNotExist):
-			return lockVM(v.dir, os.O_CREATE)
-		case !errors.Is(err, unix.EWOULDBLOCK):
-			return nil, err
 		}
-		if err := now.mustNotRun(); err != nil {
+		return lockVM(v.dir, os.O_CREATE)
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return nil, v.beingStarted()
+	}
+	return lock, err
+}
+
+// awaitLock locks a VM. While another has the lock it tries again, for as long as
+// limit, unless the VM, as it is by then, cannot be waited for.
+func (v *vm) awaitLock(limit time.Duration, wait func(now *vm) error) (*os.File, error) {
+	for deadline := time.Now().Add(limit); ; time.Sleep(10 * time.Millisecond) {
+		lock, err := lockVM(v.dir, 0)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
+			return lock, err
+		}
+		now, err := load(v.Name)
+		if err == nil {
+			err = wait(now)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
-	return nil, &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("VM %s is being started", v.Name), Hint: "vmrun kill " + v.Name}
 }

@@ -288,6 +288,10 @@ func (v *vm) mustNotRun() error {
 	case "stopped":
 		return nil
 	}
+	return v.beingStarted()
+}
+
+func (v *vm) beingStarted() error {
 	return &api.Error{Code: api.ErrFailed, Message: fmt.Sprintf("VM %s is being started", v.Name), Hint: "vmrun kill " + v.Name}
 }
 
