@@ -5,8 +5,8 @@
 // no SSH of our own. The package knows hosts, groups of hosts and macros, starts
 // one ssh for each host, and hands back each host's output and exit code by
 // itself, so that one host's failure never hides another's result. It knows
-// nothing of networks or switches, and imports nothing of this module: vnetctl
-// decides what to run and what the answers mean.
+// nothing of networks or switches, and imports nothing of this module but shell,
+// which quotes words: vnetctl decides what to run and what the answers mean.
 //
 // # From a word to hosts
 //
